@@ -1,16 +1,17 @@
 """The network as integers: layers, formats, thresholds, and the model file."""
 
+from .file import load, save
 from .formats import BIPOLAR, Bipolar, Format, Integer, Tensor
-from .layers import Argmax, BinaryConv, BinaryDense, Binarize, Layer, LinearLayer, MaxPool
+from .layers import Argmax, Binarize, BinaryConv, BinaryDense, Layer, LinearLayer, MaxPool
 from .network import Network, Samples
 from .threshold import Threshold
 
 __all__ = [
     "BIPOLAR",
     "Argmax",
+    "Binarize",
     "BinaryConv",
     "BinaryDense",
-    "Binarize",
     "Bipolar",
     "Format",
     "Integer",
@@ -21,4 +22,6 @@ __all__ = [
     "Samples",
     "Tensor",
     "Threshold",
+    "load",
+    "save",
 ]

@@ -19,9 +19,9 @@ from .threshold import Threshold
 
 __all__ = [
     "Argmax",
+    "Binarize",
     "BinaryConv",
     "BinaryDense",
-    "Binarize",
     "Layer",
     "LinearLayer",
     "MaxPool",
@@ -309,8 +309,12 @@ class MaxPool(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(n < 1 for n in (*self.kernel, *self.stride)):
-            raise ModelError("kernel and stride must be at least 1", layer=self.name)
+        for name in ("kernel", "stride"):
+            value = getattr(self, name)
+            if len(value) != 2 or any(not 1 <= n <= 1 << 15 for n in value):
+                raise ModelError(
+                    f"{name} {value} must be 2 integers from 1 to {1 << 15}", layer=self.name
+                )
 
     def output(self, *inputs: Tensor) -> Tensor:
         """Return the shrunken map in the input's format."""
