@@ -65,7 +65,10 @@ def save(network: Network, path: str | Path) -> None:
     """
     arrays: dict[str, NDArray[Any]] = {}
     text = json.dumps(_describe(network, arrays), indent=1, ensure_ascii=False)
-    entry = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    try:
+        entry = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    except UnicodeEncodeError as error:
+        raise ModelError(f"notes or classes are not Unicode: {error}", file=path) from error
     _write_whole(Path(path), _pack({_ENTRY: entry, **arrays}))
 
 
@@ -142,7 +145,11 @@ def _describe_samples(
     samples: Samples, format_: Format, arrays: dict[str, NDArray[Any]]
 ) -> dict[str, Any]:
     low = 0 if isinstance(format_, Bipolar) else format_.low
-    dtype = np.result_type(np.min_scalar_type(low), np.min_scalar_type(format_.high))
+    dtype = next(
+        np.dtype(code)
+        for code in ("u1", "i1", "u2", "i2", "i4", "i8")
+        if np.iinfo(code).min <= low and format_.high <= np.iinfo(code).max
+    )
     arrays["samples.images"] = np.ascontiguousarray(samples.images.astype(dtype))
     text: dict[str, Any] = {"images": "samples.images", "labels": None}
     if samples.labels is not None:
@@ -240,10 +247,7 @@ def _build(arrays: _Arrays, text: dict[str, Any]) -> Network:
     _check_keys(text, keys, "the description")
     samples = None if text["samples"] is None else _read_samples(text["samples"], arrays)
     layers = tuple(_read_layer(item, arrays) for item in _list(text["layers"], "layers"))
-    unused = sorted(set(arrays.arrays) - arrays.taken)
-    if unused:
-        raise ModelError(f"array {unused[0]!r} belongs to nothing in the description")
-    return Network(
+    network = Network(
         name=_string(text["name"], "name"),
         input=_read_input(text["input"]),
         layers=layers,
@@ -251,6 +255,10 @@ def _build(arrays: _Arrays, text: dict[str, Any]) -> Network:
         notes={k: _string(v, "notes") for k, v in _object(text["notes"], "notes").items()},
         samples=samples,
     )
+    unused = sorted(set(arrays.arrays) - arrays.taken)
+    if unused:
+        raise ModelError(f"array {unused[0]!r} belongs to nothing in the description")
+    return network
 
 
 def _read_input(value: Any) -> Tensor:
@@ -409,7 +417,7 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _string(value: Any, what: str) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= c <= "\udfff" for c in value):
         raise ModelError(f"{what} must be text, not {_short(value)}")
     return value
 
