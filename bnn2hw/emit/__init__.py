@@ -1,0 +1,1 @@
+"""Writes the build directory through ``templates/``."""

@@ -296,6 +296,14 @@ class BinaryConv(LinearLayer):
                 f"reads (height, width, {self.input_channels}) and gets {source.shape}",
                 layer=self.name,
             )
+        if any(self.padding) and isinstance(source.format, Integer):
+            low, high = source.format.low, source.format.high
+            if not low <= self.padding_value <= high:
+                raise ModelError(
+                    f"padding value {self.padding_value} is outside the input format "
+                    f"{source.format}",
+                    layer=self.name,
+                )
         height, width = self.output_size(*source.shape[:2])
         return Tensor((height, width, self.channels), self._output_format(source))
 

@@ -1,0 +1,354 @@
+"""The steps a user takes, one function each; the command line only calls these.
+
+>>> import bnn2hw
+>>> network = bnn2hw.load_network()
+>>> build = bnn2hw.generate(network, ["conv3"], plan="mst", out="build/example")
+>>> bnn2hw.simulate(build.directory)[0].outputs  # doctest: +SKIP
+>>> bnn2hw.synth(build.directory, ["lut6"], baseline=True)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from . import inspection
+from .emit.build import check_target, write_build
+from .emit.layer import LayerFiles
+from .emit.limits import compile_problem
+from .emit.manifest import layer_directories, read_manifest, versions
+from .emit.templates import synthesis_targets
+from .errors import PlanError, UsageError
+from .frontends import import_network
+from .golden import run
+from .inspection import LayerReport
+from .model import LinearLayer, Network, Samples, load, save
+from .networks import bundled_path
+from .plan import plan_layer
+from .plan.cost import plan_cost
+from .synth import SynthesisResult, synthesise
+from .verify import SimulationResult, make_vectors
+from .verify import simulate as _simulate
+
+__all__ = [
+    "Build",
+    "GeneratedLayer",
+    "LayerSynthesis",
+    "generate",
+    "import_model",
+    "inspect",
+    "load_network",
+    "simulate",
+    "synth",
+]
+
+Progress = Callable[[str], None]
+
+# Of a network's samples, so many images travel with a generated layer as real inputs.
+_IMAGES = 16
+# Vectors beside the corners that a build directory holds for its own `make sim`.
+_VECTORS = 200
+
+
+def _quiet(text: str) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class GeneratedLayer:
+    """A layer of a build.
+
+    Attributes
+    ----------
+    name, plan
+        Name of the layer and of the plan chosen.
+    channels, inputs
+        Outputs, and inputs of one output position.
+    terms_direct, terms
+        XNOR terms with one popcount a channel, and of the plan.
+    tree_depth
+        Depth of the spanning tree in edges; None where the plan has none.
+    latency
+        Clock cycles from a patch to its outputs; a patch goes in every cycle.
+    """
+
+    name: str
+    plan: str
+    channels: int
+    inputs: int
+    terms_direct: int
+    terms: int
+    tree_depth: int | None
+    latency: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build directory and what it holds."""
+
+    directory: Path
+    layers: tuple[GeneratedLayer, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the build as JSON values."""
+        return {**asdict(self), "directory": str(self.directory)}
+
+
+@dataclass(frozen=True)
+class LayerSynthesis:
+    """The figures of a layer on a target, beside those of its direct plan where asked for."""
+
+    layer: str
+    plan: str
+    result: SynthesisResult
+    baseline: SynthesisResult | None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the figures as JSON values."""
+        return {
+            "layer": self.layer,
+            "plan": self.plan,
+            "result": self.result.to_json(),
+            "baseline": None if self.baseline is None else self.baseline.to_json(),
+        }
+
+
+def load_network(model: str | Path | None = None) -> Network:
+    """Return the network of a model file; the bundled one if none is given.
+
+    Raises
+    ------
+    ModelError
+        If the file is not a model.
+    """
+    return load(bundled_path() if model is None else Path(model))
+
+
+def import_model(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    description: str | Path | None = None,
+    name: str | None = None,
+) -> Network:
+    """Import a network from QONNX, ONNX or arrays, and write it as a model file if asked to.
+
+    Raises
+    ------
+    ImportFailure
+        If the source cannot be turned into a model.
+    ModelError
+        If the model file cannot be written.
+    """
+    network = import_network(
+        Path(source), None if description is None else Path(description), name=name
+    )
+    if output is not None:
+        save(network, Path(output))
+    return network
+
+
+def inspect(network: Network, *, progress: Progress = _quiet) -> list[LayerReport]:
+    """Return a report of every layer: what it holds, what reuse saves, whether it compiles."""
+    return inspection.inspect(network, progress)
+
+
+def generate(
+    network: Network,
+    layers: Sequence[str],
+    *,
+    plan: str = "auto",
+    max_depth: int | None = None,
+    complement: bool = True,
+    pipeline: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress = _quiet,
+) -> Build:
+    """Generate a build directory for layers of a network.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    layers
+        Names of layers with weights.
+    plan
+        ``direct``, ``mst`` or ``auto``.
+    max_depth
+        Bound on the depth of the spanning tree, in edges.
+    complement
+        Whether a channel may be computed from another one's complement.
+    pipeline
+        Adder levels between registers; None for one register, at the output.
+    out
+        The directory; ``build/NETWORK-LAYER...`` if None. An earlier build there is replaced.
+    progress
+        Is told what is being done.
+
+    Raises
+    ------
+    UsageError
+        If an option makes no sense.
+    ModelError, PlanError
+        If there is no such layer, or it cannot be compiled.
+    BuildError
+        If the directory cannot be written or holds something else.
+    """
+    if not layers:
+        raise UsageError("no layer is named", remedy="name one with --layer")
+    if pipeline is not None and pipeline < 1:
+        raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
+    names = list(dict.fromkeys(layers))
+    for name in names:
+        problem = compile_problem(network, name)
+        if problem is not None:
+            raise PlanError(
+                problem, layer=name, remedy="'bnn2hw inspect' lists what can be compiled"
+            )
+    directory = Path(out) if out is not None else Path("build", "-".join([network.name, *names]))
+    check_target(directory)
+    progress("images through the golden model")
+    inputs = _layer_inputs(network, names)
+    writers = {}
+    for name in names:
+        progress(f"{name}: plan")
+        single = network.single(name, inputs[name])
+        files = _layer_files(single, plan, max_depth, complement, pipeline)
+        writers[name] = (files.top, partial(_write, files, progress))
+    write_build(directory, network.name, writers, versions())
+    found = layer_directories(directory)
+    return Build(directory, tuple(_generated(found[name]) for name in names))
+
+
+def _write(files: LayerFiles, progress: Progress, directory: Path) -> None:
+    progress(f"{files.layer.name}: Amaranth to Verilog")
+    files.write(directory)
+
+
+def _layer_inputs(network: Network, names: Sequence[str]) -> dict[str, Samples | None]:
+    """Return what the layers read when the network runs on its first samples."""
+    if network.samples is None or not len(network.samples.images):
+        return dict.fromkeys(names)
+    images = network.samples.images[:_IMAGES]
+    edges = {name: network.layer(name).inputs[0] for name in names}
+    values = run(network, images, edges=sorted(set(edges.values()) - {"input"}))
+    values["input"] = images
+    return {name: Samples(values[edge].astype(np.int32)) for name, edge in edges.items()}
+
+
+def _layer_files(
+    network: Network, method: str, max_depth: int | None, complement: bool, pipeline: int | None
+) -> LayerFiles:
+    """Plan a single-layer network and gather what its files are written from."""
+    (layer,) = network.layers
+    assert isinstance(layer, LinearLayer)
+    plan = plan_layer(layer, network.input, method, max_depth=max_depth, complement=complement)
+    cost = plan_cost(plan, layer, network.input).to_json()
+    vectors = make_vectors(network, _VECTORS, seed=0)
+    return LayerFiles(network, plan, cost, vectors, pipeline)
+
+
+def _generated(directory: Path) -> GeneratedLayer:
+    manifest = read_manifest(directory, "layer")
+    return GeneratedLayer(
+        name=manifest["layer"],
+        plan=manifest["plan"]["method"],
+        channels=manifest["output"]["elements"],
+        inputs=manifest["input"]["elements"],
+        terms_direct=manifest["plan"]["terms_direct"],
+        terms=manifest["plan"]["terms"],
+        tree_depth=manifest["plan"]["tree_depth"],
+        latency=manifest["latency_cycles"],
+    )
+
+
+def simulate(
+    directory: str | Path,
+    *,
+    vectors: int = 1000,
+    seed: int = 0,
+    stall: float = 0.3,
+    waves: bool = False,
+    progress: Progress = _quiet,
+) -> list[SimulationResult]:
+    """Simulate every layer of a build under Verilator against the golden model.
+
+    Parameters and errors are those of :func:`bnn2hw.verify.simulate`.
+
+    Raises
+    ------
+    UsageError
+        If a number makes no sense.
+    """
+    if vectors < 0 or vectors > 10_000_000:
+        raise UsageError(f"{vectors} vectors make no sense", remedy="give 0 to 10,000,000")
+    if not 0 <= stall < 1:
+        raise UsageError(f"stall probability {stall} is not in [0, 1)")
+    if seed < 0:
+        raise UsageError(f"seed {seed} is negative")
+    return _simulate(
+        Path(directory), vectors=vectors, seed=seed, stall=stall, waves=waves, progress=progress
+    )
+
+
+def synth(
+    directory: str | Path,
+    targets: Sequence[str] = ("lut6",),
+    *,
+    baseline: bool = False,
+    progress: Progress = _quiet,
+) -> list[LayerSynthesis]:
+    """Synthesise every layer of a build with Yosys; the figures also land in ``results/``.
+
+    Parameters
+    ----------
+    directory
+        The build directory.
+    targets
+        Of ice40, ecp5, xilinx, gowin, lut6, lut4, asic.
+    baseline
+        Whether to generate the layer's direct plan too (in ``results/direct``) and put its
+        figures beside.
+
+    Raises
+    ------
+    UsageError
+        If a target is not known.
+    BuildError, ToolError, SynthesisError
+        If this is no build, Yosys is missing, or synthesis fails.
+    """
+    known = synthesis_targets()
+    for target in targets:
+        if target not in known:
+            raise UsageError(f"there is no target {target!r}", remedy=f"use {', '.join(known)}")
+    found = []
+    for name, path in layer_directories(Path(directory)).items():
+        plan = read_manifest(path, "layer")["plan"]["method"]
+        direct = _direct(path, progress) if baseline else None
+        for target in dict.fromkeys(targets):
+            progress(f"{name}: Yosys for {target}")
+            result = synthesise(path, target)
+            if direct is not None:
+                progress(f"{name}: Yosys for {target}, direct plan")
+            other = None if direct is None else synthesise(direct, target)
+            found.append(LayerSynthesis(name, plan, result, other))
+    return found
+
+
+def _direct(path: Path, progress: Progress) -> Path:
+    """Generate the direct plan of a layer's directory beside its results."""
+    manifest = read_manifest(path, "layer")
+    progress(f"{manifest['layer']}: direct plan")
+    network = load(path / "layer.npz")
+    build = generate(
+        network,
+        [manifest["layer"]],
+        plan="direct",
+        pipeline=manifest["pipeline"],
+        out=path / "results" / "direct",
+    )
+    return build.directory / manifest["top"]

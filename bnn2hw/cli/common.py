@@ -1,0 +1,83 @@
+"""What the subcommands share: options, progress, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from ..errors import BuildError
+from ..report.tables import Table
+
+__all__ = ["JsonOption", "ModelArgument", "progress", "show", "write_json"]
+
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[MODEL]", help="Model file (.npz); the bundled network if left out."),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the results as JSON; '-' prints them."),
+]
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is being done: a spinner, or a line each without one."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as display:
+        task = display.add_task("")
+
+        def tell(text: str) -> None:
+            display.update(task, description=text)
+
+        yield tell
+
+
+def show(table: Table, *, json_to: Path | None = None) -> None:
+    """Print a table, unless JSON takes the standard output."""
+    if json_to is not None and str(json_to) == "-":
+        return
+    rich = RichTable()
+    for k, header in enumerate(table.headers):
+        left = k in table.left
+        rich.add_column(
+            header, justify="left" if left else "right", overflow="fold", no_wrap=not left
+        )
+    for row in table.rows:
+        rich.add_row(*row)
+    console = Console()
+    # A table that goes to a file or a pipe is as wide as it needs to be.
+    console.print(rich, width=None if console.is_terminal else 1000, markup=False)
+
+
+def write_json(path: Path | None, value: object) -> None:
+    """Write a value as JSON to a file, to standard output for ``-``, nowhere for None.
+
+    Raises
+    ------
+    BuildError
+        If the file cannot be written.
+    """
+    if path is None:
+        return
+    text = json.dumps(value, indent=2) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"cannot write JSON: {error.strerror}", file=path) from None

@@ -1,0 +1,57 @@
+"""``bnn2hw simulate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import api
+from ..report.tables import Table, number
+from .common import JsonOption, progress, show, write_json
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Build directory.")],
+    vectors: Annotated[
+        int, typer.Option(metavar="N", help="Vectors beside the corners, half of them real.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of vectors and stalls.")] = 0,
+    stall: Annotated[
+        float, typer.Option(metavar="P", help="Probability that a side waits in a cycle.")
+    ] = 0.3,
+    waves: Annotated[
+        bool, typer.Option("--waves", help="Record the waveforms of every layer (VCD).")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Simulate a build under Verilator and compare every output with the golden model.
+
+    Example: `bnn2hw simulate build/digits-conv3 --vectors 5000 --stall 0.5`
+    """
+    with progress() as tell:
+        results = api.simulate(
+            directory, vectors=vectors, seed=seed, stall=stall, waves=waves, progress=tell
+        )
+    rows = [
+        [
+            item.layer,
+            number(item.corner),
+            number(item.real),
+            number(item.random),
+            number(item.outputs),
+            "0",
+            number(item.cycles),
+            number(round(item.patches_per_second)),
+        ]
+        for item in results
+    ]
+    headers = [
+        "layer", "corners", "real", "random", "outputs compared", "differences", "cycles",
+        "patches/s",
+    ]  # fmt: skip
+    show(Table(headers, rows), json_to=json)
+    write_json(json, [item.to_json() for item in results])

@@ -1,0 +1,39 @@
+"""``bnn2hw synth``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import api
+from ..report.synthesis import synthesis_table
+from .common import JsonOption, progress, show, write_json
+
+__all__ = ["synth"]
+
+
+def synth(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Build directory.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="ice40|ecp5|xilinx|gowin|lut6|lut4|asic",
+            help="Target; may be given repeatedly [lut6].",
+        ),
+    ] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Put the plain XNOR-popcount design beside it.")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Synthesise a build with Yosys: LUTs, carries, flip-flops, memories, gate equivalents.
+
+    Example: `bnn2hw synth build/digits-conv3 --target ice40 --target ecp5 --baseline`
+    """
+    with progress() as tell:
+        results = api.synth(directory, target or ["lut6"], baseline=baseline, progress=tell)
+    show(synthesis_table(results), json_to=json)
+    write_json(json, [item.to_json() for item in results])

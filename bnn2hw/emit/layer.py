@@ -1,0 +1,197 @@
+"""The files of one layer: hardware, vectors, bench, scripts, manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from ..gateware.axi_stream import AxiStreamLayer
+from ..model import Bipolar, LinearLayer, Network, save
+from ..plan.layer_plan import LayerPlan
+from ..plan.outputs import BitReadout
+from ..plan.text import dump
+from .manifest import manifest_text, versions
+from .names import class_name, top_name
+from .templates import render, synthesis_targets
+from .vectors import Vectors, vector_text
+from .verilog import to_rtlil, to_verilog
+
+__all__ = ["VERILATOR_FLAGS", "LayerFiles"]
+
+# -O1 on the C++ side compiles several times faster than -O3 and simulates nearly as fast: the
+# bench's own Python takes most of the time.
+VERILATOR_FLAGS = ("-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1")
+
+# Copied into every build directory, so that its Amaranth source needs no bnn2hw.
+_COMPONENTS = (
+    "errors.py",
+    "toolchain.py",
+    "plan/graph.py",
+    "plan/outputs.py",
+    "plan/text.py",
+    "emit/verilog.py",
+)
+
+
+@dataclass(frozen=True)
+class LayerFiles:
+    """Everything a layer's directory is written from.
+
+    Attributes
+    ----------
+    network
+        The layer alone, with real inputs as samples where there are some.
+    plan
+        Its plan.
+    cost
+        The plan's cost as it goes to the manifest.
+    vectors
+        Stimulus and expected response.
+    pipeline
+        Adder levels between registers, or None.
+    """
+
+    network: Network
+    plan: LayerPlan
+    cost: Mapping[str, object]
+    vectors: Vectors
+    pipeline: int | None
+
+    @property
+    def layer(self) -> LinearLayer:
+        """Return the layer."""
+        (layer,) = self.network.layers
+        assert isinstance(layer, LinearLayer)
+        return layer
+
+    @property
+    def top(self) -> str:
+        """Return the name of the module and the files."""
+        return top_name(self.layer.name)
+
+    def write(self, directory: Path) -> None:
+        """Write all files of the layer into an empty directory."""
+        hardware = AxiStreamLayer(
+            self.plan.graph,
+            self.plan.readout,
+            element_width=self.network.input.format.width,
+            element_signed=self.network.input.format.signed,
+            pipeline=self.pipeline,
+        )
+        rtlil = to_rtlil(hardware, self.top)
+        values = self._values(hardware)
+        texts = {
+            f"{self.top}.il": rtlil,
+            f"{self.top}.v": to_verilog(rtlil),
+            f"{self.top}.py": render("layer/layer.py.j2", **values, **self._readout()),
+            "plan.txt": dump(self.plan.graph),
+            "vectors.txt": vector_text(
+                self.vectors, values["input_width"], values["output_width"]
+            ),
+            f"test_{self.top}.py": render("layer/test_layer.py.j2", **values),
+            "Makefile": render("layer/Makefile.j2", **values),
+            "cocotb.mk": render("layer/cocotb.mk.j2", **values),
+            "verilator.vlt": render("layer/verilator.vlt.j2", **values),
+            "manifest.json": manifest_text("layer", self._manifest(hardware, values)),
+        }
+        for target in synthesis_targets():
+            texts[f"synth/{target}.ys"] = render(
+                f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target
+            )
+        texts.update(_component_texts())
+        for name, text in texts.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        save(self.network, directory / "layer.npz")
+
+    def _values(self, hardware: AxiStreamLayer) -> dict[str, object]:
+        layer, source = self.layer, self.network.input
+        output = self.network.tensors[layer.name].format
+        return {
+            "layer": layer.name,
+            "top": self.top,
+            "class_name": class_name(self.top),
+            "summary": self._summary(),
+            "latency": hardware.latency,
+            "pipeline": self.pipeline,
+            "input_elements": layer.patch_size(),
+            "input_width": source.format.width,
+            "input_signed": source.format.signed,
+            "output_elements": layer.channels,
+            "output_width": output.width,
+            "output_signed": output.signed,
+            "borders": len(layer.valid_taps(source)),
+            "verilator_flags": VERILATOR_FLAGS,
+            "targets": synthesis_targets(),
+        }
+
+    def _summary(self) -> str:
+        inputs = "binary" if isinstance(self.network.input.format, Bipolar) else "integer"
+        return (
+            f"Layer {self.layer.name}: {self.layer.channels} channels of "
+            f"{self.layer.patch_size()} {inputs} inputs, plan {self.plan.method}."
+        )
+
+    def _readout(self) -> dict[str, object]:
+        readout = self.plan.readout
+        pairs = []
+        for field in fields(readout):
+            value = getattr(readout, field.name)
+            if isinstance(value, np.ndarray):
+                value = f"np.array({value.tolist()}, dtype=np.{value.dtype.name})"
+            pairs.append((field.name, value))
+        return {"readout_class": type(readout).__name__, "readout_fields": pairs}
+
+    def _manifest(self, hardware: AxiStreamLayer, values: Mapping[str, object]) -> dict[str, object]:
+        kind = "bits" if isinstance(self.plan.readout, BitReadout) else "sums"
+        return {
+            "network": self.network.name,
+            "layer": self.layer.name,
+            "top": self.top,
+            "ports": [
+                {"name": name, "direction": direction, "width": width}
+                for name, direction, width in hardware.port_list()
+            ],
+            "input": {
+                "elements": values["input_elements"],
+                "element_width": values["input_width"],
+                "signed": values["input_signed"],
+                "order": "(ky, kx, channel), element 0 at the least significant bit",
+                "border_classes": values["borders"],
+            },
+            "output": {
+                "kind": kind,
+                "elements": values["output_elements"],
+                "element_width": values["output_width"],
+                "signed": values["output_signed"],
+                "order": "channel 0 at the least significant bit",
+            },
+            "latency_cycles": hardware.latency,
+            "patches_per_cycle": 1,
+            "pipeline": self.pipeline,
+            "plan": {"method": self.plan.method, **self.cost},
+            "vectors": {
+                kind: self.vectors.kinds.count(kind) for kind in ("corner", "real", "random")
+            },
+            "targets": values["targets"],
+            "versions": versions(),
+        }
+
+
+def _component_texts() -> dict[str, str]:
+    """Return the components' sources as the small package ``hdl`` of a build directory."""
+    package = Path(__file__).parent.parent
+    names = [*_COMPONENTS]
+    names += [f"gateware/{path.name}" for path in sorted((package / "gateware").glob("*.py"))]
+    texts = {
+        f"hdl/{name}": (package / name).read_text(encoding="utf-8")
+        for name in names
+        if not name.endswith("__init__.py")
+    }
+    for folder in ("", "plan/", "gateware/", "emit/"):
+        texts[f"hdl/{folder}__init__.py"] = ""
+    return texts
