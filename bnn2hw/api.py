@@ -313,6 +313,8 @@ def synth(
     baseline
         Whether to generate the layer's direct plan too (in ``results/direct``) and put its
         figures beside.
+    progress
+        Is told what is being done.
 
     Raises
     ------

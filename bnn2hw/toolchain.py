@@ -72,6 +72,8 @@ class Yosys:
         ----------
         script
             Yosys commands, one a line; file names are relative to the directory.
+        directory
+            Where the script runs.
         timeout
             Seconds, or None to wait for ever.
 

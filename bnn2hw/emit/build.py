@@ -119,8 +119,12 @@ def write_build(
     out
         The directory; an earlier build there is replaced, and the results of layers that did not
         change are kept.
+    network
+        Name of the network.
     layers
         By layer name: the name of its folder, and the function that fills it.
+    versions
+        Of the tools that decide the bytes.
 
     Raises
     ------

@@ -19,11 +19,11 @@ from .templates import render, synthesis_targets
 from .vectors import Vectors, vector_text
 from .verilog import to_rtlil, to_verilog
 
-__all__ = ["VERILATOR_FLAGS", "LayerFiles"]
+__all__ = ["LayerFiles"]
 
 # -O1 on the C++ side compiles several times faster than -O3 and simulates nearly as fast: the
 # bench's own Python takes most of the time.
-VERILATOR_FLAGS = ("-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1")
+_VERILATOR_FLAGS = ("-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1")
 
 # Copied into every build directory, so that its Amaranth source needs no bnn2hw.
 _COMPONENTS = (
@@ -88,9 +88,7 @@ class LayerFiles:
             f"{self.top}.v": to_verilog(rtlil),
             f"{self.top}.py": render("layer/layer.py.j2", **values, **self._readout()),
             "plan.txt": dump(self.plan.graph),
-            "vectors.txt": vector_text(
-                self.vectors, values["input_width"], values["output_width"]
-            ),
+            "vectors.txt": vector_text(self.vectors, values["input_width"], values["output_width"]),
             f"test_{self.top}.py": render("layer/test_layer.py.j2", **values),
             "Makefile": render("layer/Makefile.j2", **values),
             "cocotb.mk": render("layer/cocotb.mk.j2", **values),
@@ -125,7 +123,7 @@ class LayerFiles:
             "output_width": output.width,
             "output_signed": output.signed,
             "borders": len(layer.valid_taps(source)),
-            "verilator_flags": VERILATOR_FLAGS,
+            "verilator_flags": _VERILATOR_FLAGS,
             "targets": synthesis_targets(),
         }
 
@@ -146,7 +144,9 @@ class LayerFiles:
             pairs.append((field.name, value))
         return {"readout_class": type(readout).__name__, "readout_fields": pairs}
 
-    def _manifest(self, hardware: AxiStreamLayer, values: Mapping[str, object]) -> dict[str, object]:
+    def _manifest(
+        self, hardware: AxiStreamLayer, values: Mapping[str, object]
+    ) -> dict[str, object]:
         kind = "bits" if isinstance(self.plan.readout, BitReadout) else "sums"
         return {
             "network": self.network.name,
@@ -178,6 +178,7 @@ class LayerFiles:
                 kind: self.vectors.kinds.count(kind) for kind in ("corner", "real", "random")
             },
             "targets": values["targets"],
+            "verilator_flags": list(_VERILATOR_FLAGS),
             "versions": versions(),
         }
 

@@ -43,9 +43,7 @@ def pack_words(values: NDArray[np.int64], width: int) -> list[int]:
     Negative elements are packed in two's complement.
     """
     bits = (values[:, :, None] >> np.arange(width)) & 1
-    packed = np.packbits(
-        bits.reshape(len(values), -1).astype(np.uint8), axis=1, bitorder="little"
-    )
+    packed = np.packbits(bits.reshape(len(values), -1).astype(np.uint8), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 

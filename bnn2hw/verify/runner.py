@@ -17,7 +17,6 @@ from pathlib import Path
 
 from cocotb_tools.runner import get_runner
 
-from ..emit.layer import VERILATOR_FLAGS
 from ..emit.manifest import layer_directories, read_manifest
 from ..emit.vectors import Vectors, vector_text
 from ..errors import BuildError, ModelError, ToolError, VerificationError
@@ -126,7 +125,7 @@ def _simulate_layer(
         )
         (results / "vectors.txt").write_text(text, encoding="utf-8")
         progress(f"{layer}: Verilator build")
-        build, built = _build(directory, top, waves)
+        build, built = _build(directory, top, manifest["verilator_flags"], waves)
         progress(f"{layer}: {len(vectors.kinds)} vectors")
         report = _run(directory, build, layer, top, seed, stall, waves)
     except ModelError as error:
@@ -176,16 +175,14 @@ def _environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _build(directory: Path, top: str, waves: bool) -> tuple[Path, bool]:
+def _build(directory: Path, top: str, flags: list[str], waves: bool) -> tuple[Path, bool]:
     """Return the folder of the compiled simulation, and whether it had to be made."""
     sources = [directory / f"{top}.v", directory / "verilator.vlt"]
-    flags = [*VERILATOR_FLAGS, *(["--trace"] if waves else [])]
+    flags = [*flags, *(["--trace"] if waves else [])]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.read_bytes())
-    digest.update(
-        repr((flags, find_verilator()[0], importlib.metadata.version("cocotb"))).encode()
-    )
+    digest.update(repr((flags, find_verilator()[0], importlib.metadata.version("cocotb"))).encode())
     build = directory / "results" / f"sim_build-{digest.hexdigest()[:16]}"
     done = build / "done"
     if done.exists():
