@@ -6,6 +6,6 @@ tap by tap, while a patch is one vector with a border class and meets the whole 
 """
 
 from .images import accuracy, predict, run
-from .patches import layer_outputs, layer_sums, patches
+from .patch import layer_outputs, layer_sums, patches
 
 __all__ = ["accuracy", "layer_outputs", "layer_sums", "patches", "predict", "run"]
