@@ -23,7 +23,7 @@ __all__ = ["LayerFiles"]
 
 # -O1 on the C++ side compiles several times faster than -O3 and simulates nearly as fast: the
 # bench's own Python takes most of the time.
-_VERILATOR_FLAGS = ("-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O1")
+_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", "-CFLAGS", "-O1")
 
 # Copied into every build directory, so that its Amaranth source needs no bnn2hw.
 _COMPONENTS = (
