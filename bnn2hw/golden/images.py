@@ -33,8 +33,8 @@ from .values import (
 
 __all__ = ["accuracy", "predict", "run"]
 
-_CHUNK_BYTES = 1 << 25
-"""Working memory of one chunk of images: well below a process's needs, above a call's cost."""
+_CHUNK_BYTES = 1 << 26
+"""Working memory of one chunk of images: small beside a process, large beside the weights."""
 
 
 def run(
