@@ -92,7 +92,7 @@ class Yosys:
 
 
 def _run(command: list[str], directory: Path, what: str, timeout: float | None) -> str:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         cwd=directory,
         stdin=subprocess.DEVNULL,
@@ -101,15 +101,14 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        log, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"{what} took longer than {timeout:g} s and was stopped") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    ) as process:
+        try:
+            log, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{what} took longer than {timeout:g} s and was stopped") from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
         lines = [line.strip() for line in log.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
