@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .arrays import read_arrays
 from .formats import BIPOLAR, Bipolar, Format, Integer, Tensor
-from .layers import Argmax, Binarize, BinaryConv, BinaryDense, Layer, LinearLayer, MaxPool
+from .layers import Argmax, Binarize, BinaryConv, BinaryDense, Layer, MaxPool
+from .limits import check_input, check_layer
 from .network import Network, Samples
 from .threshold import Threshold
 
@@ -36,11 +37,6 @@ _ENTRY = "network"
 _KIND = "bnn2hw network"
 _TEXT_LIMIT = 1 << 24
 _INT_LIMIT = 1 << 40
-# A reader must not take memory that the file does not pay for: grouped weights expand to a
-# matrix, and borders are classified along each side of the map.
-_MATRIX_LIMIT = 1 << 27
-_SIDE_LIMIT = 1 << 14
-_KERNEL_LIMIT = 1 << 8
 
 _TYPES: dict[str, type[Layer]] = {
     "argmax": Argmax,
@@ -61,8 +57,12 @@ def save(network: Network, path: str | Path) -> None:
     Raises
     ------
     ModelError
-        If the file cannot be written; an earlier one is then as it was.
+        If the file cannot be written, and an earlier one is then as it was; or the network is
+        larger than a reader takes.
     """
+    check_input(network.input)
+    for layer in network.layers:
+        check_layer(layer)
     arrays: dict[str, NDArray[Any]] = {}
     text = json.dumps(_describe(network, arrays), indent=1, ensure_ascii=False)
     try:
@@ -247,9 +247,11 @@ def _build(arrays: _Arrays, text: dict[str, Any]) -> Network:
     _check_keys(text, keys, "the description")
     samples = None if text["samples"] is None else _read_samples(text["samples"], arrays)
     layers = tuple(_read_layer(item, arrays) for item in _list(text["layers"], "layers"))
+    input_ = _read_input(text["input"])
+    check_input(input_)
     network = Network(
         name=_string(text["name"], "name"),
-        input=_read_input(text["input"]),
+        input=input_,
         layers=layers,
         classes=tuple(_string(name, "classes") for name in _list(text["classes"], "classes")),
         notes={k: _string(v, "notes") for k, v in _object(text["notes"], "notes").items()},
@@ -265,8 +267,6 @@ def _read_input(value: Any) -> Tensor:
     text = _object(value, "input")
     _check_keys(text, ("shape", "format"), "input")
     shape = tuple(_integer(n, "input shape") for n in _list(text["shape"], "input shape"))
-    if len(shape) == 3 and max(shape[:2]) > _SIDE_LIMIT:
-        raise ModelError(f"input shape {shape} is larger than {_SIDE_LIMIT} along a side")
     format_ = _object(text["format"], "input format")
     if format_.get("type") == "bipolar":
         _check_keys(format_, ("type",), "input format")
@@ -305,23 +305,10 @@ def _read_layer(value: Any, arrays: _Arrays) -> Layer:
             if values.get(item.name, ...) is None and item.default is dataclasses.MISSING:
                 raise ModelError(f"{item.name} is missing")
         layer = cls(name=name, inputs=inputs, **values)
-        _check_expense(layer)
+        check_layer(layer)
     except ModelError as error:
         raise error.located(layer=name) from error
     return layer
-
-
-def _check_expense(layer: Layer) -> None:
-    if not isinstance(layer, LinearLayer):
-        return
-    groups = layer.groups if isinstance(layer, BinaryConv) else 1
-    if layer.weights.size * groups > _MATRIX_LIMIT:
-        raise ModelError(
-            f"weights of shape {layer.weights.shape} in {groups} groups make a matrix of more "
-            f"than {_MATRIX_LIMIT} elements",
-        )
-    if isinstance(layer, BinaryConv) and max(layer.kernel) > _KERNEL_LIMIT:
-        raise ModelError(f"kernel {layer.kernel} is larger than {_KERNEL_LIMIT} along a side")
 
 
 # ------------------------------------------------------------------- the fields of layers
