@@ -25,7 +25,9 @@ from bnn2hw.verify import make_vectors
 def conv_network(fmt: Format, padding_value: int, seed: int, groups: int = 1) -> Network:
     generator = np.random.default_rng(seed)
     weights = generator.integers(0, 2, (6, 3, 2, 4 // groups)).astype(np.uint8)
-    threshold = Threshold(generator.choice([-1, 1], 6).astype(np.int8), generator.integers(-4, 5, 6))
+    threshold = Threshold(
+        generator.choice([-1, 1], 6).astype(np.int8), generator.integers(-4, 5, 6)
+    )
     layer = BinaryConv(
         "conv",
         ("input",),

@@ -1,0 +1,126 @@
+"""The command line: tables, JSON, exit codes, one line an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bnn2hw.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Return a function that runs the command line in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bnn2hw", *arguments])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+COMMANDS = ["generate", "simulate", "synth", "inspect", "import", "doctor"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"bnn2hw {command}" in out.split("Example", 1)[1]
+
+
+def test_the_bundled_network_is_inspected(run: Run) -> None:
+    code, out, _ = run("inspect")
+    assert code == 0
+    for word in ("conv1", "conv2", "conv3", "XNOR" if "XNOR" in out else "terms direct"):
+        assert word in out
+    code, out, _ = run("inspect", "--json", "-")
+    layers = {layer["name"]: layer for layer in json.loads(out)["layers"]}
+    conv3 = layers["conv3"]
+    assert conv3["terms_complement"] <= conv3["terms_mst"] < conv3["terms_direct"]
+    assert conv3["depth"] >= conv3["depth_bound"] >= 1
+    assert any(layer["problem"] for layer in layers.values() if layer["kind"] == "MaxPool")
+    assert all(layer["problem"] is None for layer in layers.values() if layer["weights"])
+
+
+def test_generate_writes_a_build_and_says_where(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("generate", "--layer", "conv1", "--plan", "mst")
+    assert code == 0, err
+    assert "build/digits-conv1" in out
+    assert (tmp_path / "build" / "digits-conv1" / "conv1" / "conv1.v").exists()
+    code, out, _ = run("generate", "--layer", "conv1", "--json", "-", "--out", "other")
+    assert json.loads(out)["layers"][0]["name"] == "conv1"
+
+
+def test_doctor_lists_the_tools(run: Run) -> None:
+    code, out, _ = run("doctor", "--json", "found.json")
+    assert code == 0
+    assert "verilator" in out
+    found = json.loads(Path("found.json").read_text())
+    assert {"amaranth", "cocotb", "yosys", "verilator"} <= {tool["name"] for tool in found}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["generate"], 2, "--layer"),
+        (["generate", "--layer", "conv9"], 1, "no layer 'conv9'; it has conv1"),
+        (["generate", "--layer", "pool1", "nowhere.npz"], 1, "nowhere.npz"),
+        (["generate", "--layer", "conv1", "--plan", "magic"], 2, "magic"),
+        (["generate", "--layer", "conv1", "--pipeline", "0"], 2, "pipeline 0"),
+        (["generate", "--layer", "conv1", "--max-depth", "-1"], 2, "-1"),
+        (["generate", "--layer", "conv1", "--max-depth", "x"], 2, "max-depth"),
+        (["generate", "--layer", "conv1", "--out", "/proc/x"], 1, "cannot write here"),
+        (["simulate", "nowhere"], 1, "not a build directory"),
+        (["simulate", "nowhere", "--stall", "1"], 2, "stall probability"),
+        (["simulate", "nowhere", "--vectors", "-1"], 2, "vectors"),
+        (["simulate", "nowhere", "--seed", "-1"], 2, "seed"),
+        (["synth", "nowhere"], 1, "not a build directory"),
+        (["synth", "nowhere", "--target", "abacus"], 2, "no target 'abacus'"),
+        (["inspect", "nowhere.npz"], 1, "nowhere.npz"),
+        (["import", "nowhere.onnx", "-o", "x.npz"], 1, "nowhere.onnx"),
+        (["import", "nowhere.txt", "-o", "x.npz"], 1, "nowhere.txt"),
+        (["doctor", "--json", "no/such/folder.json"], 1, "cannot write JSON"),
+        (["juggle"], 2, "juggle"),
+    ],
+)
+def test_errors_are_told_and_end_with_their_code(
+    run: Run, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    got, _, err = run(*arguments)
+    assert got == code
+    assert message in err
+    assert "Traceback" not in err
+    if code == 1:
+        assert err.strip().count("\n") == 0 or err.strip().splitlines()[-1].startswith("bnn2hw: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_ends_with_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bnn2hw.api.load_network", interrupt)
+    code, _, err = run("inspect")
+    assert code == 130
+    assert err == "bnn2hw: interrupted\n"
+
+
+def test_verbose_twice_shows_the_traceback(run: Run) -> None:
+    from bnn2hw.errors import ModelError
+
+    with pytest.raises(ModelError):
+        run("-vv", "inspect", "nowhere.npz")
