@@ -1,0 +1,132 @@
+"""Reading a TOML description: every key is known and of its type, or the user is told."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..errors import ImportFailure
+
+__all__ = ["Table", "read_description"]
+
+_SIZE_LIMIT = 1 << 20
+
+
+def read_description(path: Path) -> Table:
+    """Return the top table of a TOML file.
+
+    Raises
+    ------
+    ImportFailure
+        If the file cannot be read or is not TOML.
+    """
+    try:
+        if not path.is_file():
+            raise ImportFailure("there is no such file", file=path)
+        if path.stat().st_size > _SIZE_LIMIT:
+            raise ImportFailure(f"is larger than {_SIZE_LIMIT} bytes", file=path)
+        return Table(tomllib.loads(path.read_bytes().decode("utf-8")), path)
+    except OSError as error:
+        raise ImportFailure(f"cannot be read: {error.strerror}", file=path) from error
+    except (ValueError, RecursionError) as error:
+        raise ImportFailure(f"is not TOML: {str(error)[:200]}", file=path) from error
+
+
+class Table:
+    """A table of a description, read key by key.
+
+    Parameters
+    ----------
+    values
+        What TOML gave.
+    path
+        The file.
+    layer
+        Name of the layer that it describes, for messages.
+    place
+        What messages call the table; empty for the top.
+    """
+
+    def __init__(
+        self, values: dict[str, Any], path: Path, layer: str | None = None, place: str = ""
+    ) -> None:
+        self.values = values
+        self.path = path
+        self.layer = layer
+        self.place = place
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def fail(self, what: str, remedy: str | None = None) -> NoReturn:
+        """Raise an ImportFailure that names file and layer."""
+        raise ImportFailure(what, file=self.path, layer=self.layer, remedy=remedy)
+
+    def check_keys(self, keys: Iterable[str]) -> None:
+        """Check that there is no key but these; a wrong one is told with its near match."""
+        known = sorted(keys)
+        for key in self.values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                self.fail(f"key {self._path(key)!r} is unknown", remedy)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return a text."""
+        return str(self._value(key, str, "text", default))
+
+    def choice(self, key: str, choices: Sequence[str], default: str | None = None) -> str:
+        """Return a text that is one of the choices."""
+        value = self.text(key, default)
+        if value not in choices:
+            known = ", ".join(repr(choice) for choice in choices)
+            self.fail(f"key {self._path(key)!r} is {value!r}", f"choose one of {known}")
+        return value
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """Return an integer."""
+        value = self._value(key, int, "an integer", default)
+        if type(value) is not int or abs(value) > 1 << 40:
+            self.fail(f"key {self._path(key)!r} must be an integer, not {value!r}")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false."""
+        return bool(self._value(key, bool, "true or false", default))
+
+    def integers(
+        self, key: str, sizes: Sequence[int], default: tuple[int, ...] | None = None
+    ) -> tuple[int, ...]:
+        """Return a list of integers of one of these sizes; one integer alone is a list of one."""
+        value = self._value(key, (int, list), "an integer or a list of them", default)
+        items = (value,) if isinstance(value, int) else tuple(value)
+        if len(items) not in sizes or any(type(n) is not int or abs(n) > 1 << 40 for n in items):
+            wanted = " or ".join(map(str, sizes))
+            self.fail(f"key {self._path(key)!r} must be {wanted} integers, not {value!r}")
+        return items
+
+    def tables(self, key: str) -> list[dict[str, Any]]:
+        """Return a list of tables that is not empty."""
+        value: list[dict[str, Any]] = self._value(key, list, "a list of tables", None)
+        if not value or any(not isinstance(item, dict) for item in value):
+            self.fail(f"key {self._path(key)!r} must be a list of tables")
+        return value
+
+    def table(self, key: str, default: dict[str, Any] | None = None) -> Table:
+        """Return a table in this one."""
+        value = self._value(key, dict, "a table", default)
+        return Table(value, self.path, self.layer, self._path(key))
+
+    def _value(self, key: str, kind: type | tuple[type, ...], wanted: str, default: Any) -> Any:
+        value = self.values.get(key, default)
+        if value is None:
+            self.fail(f"key {self._path(key)!r} is missing")
+        if key in self.values and not isinstance(value, kind):
+            self.fail(f"key {self._path(key)!r} must be {wanted}, not {value!r}")
+        return value
+
+    def _path(self, key: str) -> str:
+        return f"{self.place}.{key}" if self.place else key
