@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden_strategies import Case, linear_cases, other_cases, random_images
 from hypothesis import given, settings
-from slow_reference import slow_run, slow_sums
 
 from bnn2hw import golden
 from bnn2hw.model import (
@@ -26,6 +24,8 @@ from bnn2hw.model import (
     Tensor,
     Threshold,
 )
+from tests.golden.golden_strategies import Case, linear_cases, other_cases, random_images
+from tests.golden.slow_reference import slow_run, slow_sums
 
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True)
 

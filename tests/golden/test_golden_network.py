@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from golden_strategies import random_images
-from slow_reference import slow_run
 
 from bnn2hw import golden
 from bnn2hw.errors import ModelError
@@ -27,6 +25,8 @@ from bnn2hw.model import (
     Tensor,
     Threshold,
 )
+from tests.golden.golden_strategies import random_images
+from tests.golden.slow_reference import slow_run
 
 RNG = np.random.default_rng(2024)
 
