@@ -31,7 +31,7 @@ def interval_width(low: int, high: int) -> int:
 
 
 def _frozen(values: object, dtype: type) -> NDArray:  # type: ignore[type-arg]
-    array = np.array(values, dtype=dtype).reshape(-1)
+    array: NDArray = np.array(values, dtype=dtype).reshape(-1)  # type: ignore[type-arg]
     array.flags.writeable = False
     return array
 
@@ -257,22 +257,22 @@ class AdderGraph:
 
     def evaluate(self, x: NDArray[np.integer]) -> NDArray[np.int64]:
         """Return the outputs, int64 (vectors, outputs), for input vectors (vectors, inputs)."""
-        x = np.asarray(x, dtype=np.int64)
+        inputs: NDArray[np.int64] = np.asarray(x, dtype=np.int64)
         values: dict[int, NDArray[np.int64]] = {}
 
         def value(number: int) -> NDArray[np.int64]:
-            return x[:, number] if number < self.inputs else values[number]
+            return inputs[:, number] if number < self.inputs else values[number]
 
         for number, node in self.numbered():
             if isinstance(node, Count):
-                bits = x[:, node.taps] ^ node.inverted
+                bits = inputs[:, node.taps] ^ node.inverted
                 values[number] = bits.sum(axis=1, dtype=np.int64)
             else:
-                total = np.full(len(x), node.constant, dtype=np.int64)
+                total = np.full(len(inputs), node.constant, dtype=np.int64)
                 for source, sign, shift in zip(
                     node.sources.tolist(), node.signs.tolist(), node.shifts.tolist(), strict=True
                 ):
                     total += sign * (value(source) << shift)
                 values[number] = total
         columns = [o.sign * value(o.value) + o.constant for o in self.outputs]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(x), 0), dtype=np.int64)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(inputs), 0), np.int64)

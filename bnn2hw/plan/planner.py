@@ -1,0 +1,74 @@
+"""The entrance to the planners."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..model.formats import Tensor
+from ..model.layers import LinearLayer
+from .auto import choose
+from .direct import direct_graph
+from .layer_plan import LayerPlan, make_plan
+from .mst import ChannelForest, tree_graph
+
+__all__ = ["METHODS", "plan_layer"]
+
+METHODS = ("direct", "mst", "auto")
+
+
+def plan_layer(
+    layer: LinearLayer,
+    source: Tensor,
+    method: str = "auto",
+    *,
+    max_depth: int | None = None,
+    complement: bool = True,
+) -> LayerPlan:
+    """Return a plan of a layer, proven equal to its weights for all inputs.
+
+    Parameters
+    ----------
+    layer, source
+        The layer, and the shape and format of its input.
+    method
+        ``direct``: one popcount a distinct row. ``mst``: each channel from its parent in a
+        minimum spanning tree over Hamming distances (Eq. 3 of the MST supplement). ``auto``: the
+        least product of estimated LUTs and levels among these and trees of bounded depth.
+    max_depth
+        Bound for the depth of the tree in edges, at least 1.
+    complement
+        Whether rows may be computed from complements; False for the paper's own figures.
+
+    Raises
+    ------
+    UsageError
+        If the options make no sense.
+    ModelError
+        If the layer cannot read the input.
+    PlanError
+        If the layer cannot be planned.
+    """
+    if method not in METHODS:
+        raise UsageError(
+            f"plan {method!r} is unknown",
+            layer=layer.name,
+            remedy=f"choose one of {', '.join(METHODS)}",
+        )
+    if max_depth is not None and max_depth < 1:
+        raise UsageError(
+            f"a tree cannot have a depth of {max_depth}",
+            layer=layer.name,
+            remedy="give a depth of at least 1, or none",
+        )
+    if method == "direct" and max_depth is not None:
+        raise UsageError(
+            "a direct plan has no tree whose depth could be bounded",
+            layer=layer.name,
+            remedy="leave the depth out, or choose the plan mst or auto",
+        )
+    layer.output(source)
+    if method == "direct":
+        return make_plan(layer, source, method, direct_graph(layer, source, complement))
+    if method == "auto":
+        return choose(layer, source, max_depth=max_depth, complement=complement)
+    tree = ChannelForest(layer, source, complement).tree(max_depth)
+    return make_plan(layer, source, method, tree_graph(layer, source, tree), tree)
