@@ -121,24 +121,20 @@ def fold(function: Function, sums: ReachableSums, channels: int, *, layer: str) 
         )
     changes = np.zeros(channels, dtype=np.int64)
     level = np.zeros(channels, dtype=np.int64)
-    first: NDArray[np.bool_] | None = None
-    last = np.zeros((0, channels), dtype=np.bool_)
-    before = np.zeros((0, len(sums.low)), dtype=np.int64)
+    start = next(sums.chunks())[:1]
+    first = last = _bits(function, start, channels, layer)
+    before = start
     for chunk in sums.chunks():
-        bits = _bits(function, chunk, channels, layer)
-        first = bits[0] if first is None else first
-        bits, at = np.concatenate([last, bits]), np.concatenate([before, chunk])
+        bits = np.concatenate([last, _bits(function, chunk, channels, layer)])
+        at = np.broadcast_to(np.concatenate([before, chunk]), bits.shape)
         turns = bits[1:] != bits[:-1]
         changes += turns.sum(axis=0)
-        turned = turns.any(axis=0)
-        at = np.broadcast_to(at, bits.shape)
-        where = turns.argmax(axis=0) + ~first  # a rising bit's first 1, a falling bit's last 1
-        level = np.where(turned, at[where, np.arange(channels)], level)
+        where = turns.argmax(axis=0) + ~first[0]  # a rising bit's first 1, a falling bit's last 1
+        level = np.where(turns.any(axis=0), at[where, np.arange(channels)], level)
         last, before = bits[-1:], chunk[-1:]
-    assert first is not None
     _check_turns(changes, layer)
-    direction = np.where(changes == 0, 0, np.where(first, -1, 1)).astype(np.int8)
-    return Threshold(direction, np.where(changes == 0, first, level).astype(np.int64))
+    direction = np.where(changes == 0, 0, np.where(first[0], -1, 1)).astype(np.int8)
+    return Threshold(direction, np.where(changes == 0, first[0], level).astype(np.int64))
 
 
 def _bits(

@@ -45,8 +45,8 @@ def crossings(
     if (first == last).any():
         channel = int(np.argmax(first == last))
         raise Unsupported(f"gives the same bit for every input in channel {channel}")
-    while (high - low > 1).any():
-        middle = low + (high - low) // 2
+    while (low + 1 < high).any():
+        middle = (low >> 1) + (high >> 1) + (low & high & 1)  # low + high would overflow
         same = _bits(expression, middle) == first
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     return last, _value(np.where(last, high, low), expression.dtype)
