@@ -13,6 +13,7 @@ from bnn2hw import golden
 from bnn2hw.model import (
     BIPOLAR,
     Argmax,
+    Binarize,
     BinaryConv,
     BinaryDense,
     Integer,
@@ -56,13 +57,11 @@ def with_highest_output_head(network: Network) -> Network:
 
     Output 0 may as well be 1 always: it decides only where no higher output is 1.
     """
-    *hidden, last, head = network.layers
-    assert isinstance(last, BinaryDense)
-    assert last.threshold is not None
-    direction, level = last.threshold.direction.copy(), last.threshold.level.copy()
-    direction[0], level[0] = 0, 1
-    last = replace(last, threshold=Threshold(direction, level))
-    return replace(network, layers=(*hidden, last, replace(head, ties="last")))
+    direction, level = np.ones(10, np.int8), np.ones(10, np.int64)
+    direction[0] = 0
+    bits = Binarize("bits", ("fc3",), Threshold(direction, level))
+    head = Argmax("class", ("bits",), "last")
+    return replace(network, layers=(*network.layers[:-1], bits, head))
 
 
 def matches(sums: NDArray[np.int32], layer: Layer) -> NDArray[np.int32]:
