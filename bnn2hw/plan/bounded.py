@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 __all__ = ["bounded_tree"]
 
 _ROOTS = 8
-_TRIAL_MOVES = 250
-_FINAL_MOVES = 2000
+# moves for each vertex, and at most
+_TRIAL_MOVES = (10, 250)
+_FINAL_MOVES = (80, 2000)
 _HOT, _WARM, _COLD = 0.4, 0.2, 0.04  # in standard deviations of the distances
 _NEVER = 1e15
 
@@ -46,11 +47,18 @@ def bounded_tree(distance: NDArray[np.int32], depth: int, root: int) -> NDArray[
     trials = []
     for seed, start in enumerate(dict.fromkeys([*central, root])):
         search = _LevelSearch(distance, depth, _grown_levels(distance, depth, start))
-        trials.append(_anneal(search, _TRIAL_MOVES, _HOT * spread, _COLD * spread, seed))
+        trials.append(
+            _anneal(search, _moves(_TRIAL_MOVES, distance), _HOT * spread, _COLD * spread, seed)
+        )
     weight, levels = min(trials, key=lambda trial: trial[0])
     search = _LevelSearch(distance, depth, levels)
-    final = _anneal(search, _FINAL_MOVES, _WARM * spread, _COLD * spread, seed=0)
+    final = _anneal(search, _moves(_FINAL_MOVES, distance), _WARM * spread, _COLD * spread, seed=0)
     return _nearest_below(distance, final[1] if final[0] < weight else levels)
+
+
+def _moves(budget: tuple[int, int], distance: NDArray[np.int32]) -> int:
+    each, most = budget
+    return min(each * len(distance), most)
 
 
 def _nearest_below(distance: NDArray[np.int32], levels: NDArray[np.int64]) -> NDArray[np.int32]:

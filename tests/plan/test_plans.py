@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.plan.strategies import dense, layers, random_bits, vector
 
 from bnn2hw.errors import ModelError, PlanError, UsageError
 from bnn2hw.model import BIPOLAR, BinaryConv, Bipolar, Integer, LinearLayer, Tensor, Threshold
@@ -18,6 +17,7 @@ from bnn2hw.plan.graph import AdderGraph, Count, Output, Sum
 from bnn2hw.plan.layer_plan import prove
 from bnn2hw.plan.outputs import BitReadout, Readout
 from bnn2hw.plan.readout import live_channels
+from tests.plan.strategies import dense, layers, random_bits, vector
 
 EXAMPLES = settings(max_examples=300, deadline=None, derandomize=True)
 OPTIONS = st.sampled_from(
