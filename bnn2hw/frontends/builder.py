@@ -293,7 +293,10 @@ class NetworkBuilder:
         self.check_whole(signal)
         tensor = self.tensors[signal.edge]
         if signal.index.size != tensor.size or (np.diff(signal.index.reshape(-1)) != 1).any():
-            raise Unsupported("takes the greatest of a part of its input, or in another order")
+            raise Unsupported(
+                "compares scores that are a part of the layer before it, or in another order",
+                "compare all outputs of the last layer as they are",
+            )
         if not is_order_preserving(
             signal.expression, self.sums[signal.edge], self.channels(signal.edge)
         ):
@@ -324,16 +327,24 @@ class NetworkBuilder:
         self.check_whole(signal)
         tensor = self.tensors[signal.edge]
         if signal.edge == INPUT:
-            raise Unsupported("gives the graph's input as it is: there are no layers")
+            raise Unsupported(
+                "gives the graph's input: there are no layers", "export the whole network"
+            )
         if isinstance(tensor.format, Bipolar):
             if not is_order_preserving(signal.expression, self.sums[signal.edge], tensor.channels):
-                raise Unsupported("gives bits that are inverted or scaled by channel")
+                raise Unsupported(
+                    "gives bits that are inverted or scaled by channel",
+                    "end the graph in BipolarQuant",
+                )
         elif signal.edge != self.head:
             if signal.index.size == max(signal.index.shape) > 1:
                 self.argmax(signal)
                 self.notes["class"] = "the index of the greatest score, the first of equal ones"
             elif signal.expression.steps:
-                raise Unsupported("gives scores that are more than integer sums")
+                raise Unsupported(
+                    "gives a map of scores that are more than integer sums",
+                    "end the graph in Conv, in bits or in a vector of scores",
+                )
         return Network(
             name=name,
             input=self.tensors[INPUT],

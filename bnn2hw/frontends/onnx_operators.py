@@ -45,7 +45,8 @@ def _arithmetic(builder: NetworkBuilder, node: Node, inputs: Sequence[Value]) ->
         )
     swapped = not isinstance(inputs[0], Signal)
     signal = signal_of(inputs, int(swapped))
-    constant = per_channel(builder, signal, constant_of(inputs, int(not swapped), "operand"))
+    side = "left operand" if swapped else "right operand"
+    constant = per_channel(builder, signal, constant_of(inputs, int(not swapped), side))
     if node.operator in ("Add", "Mul"):
         swapped = False
     step = arithmetic(node.operator, constant, swapped=swapped)

@@ -134,7 +134,10 @@ class _Walk:
         """Return the signal that the graph gives."""
         value = self.values.get(self.graph.output)
         if not isinstance(value, Signal):
-            raise Unsupported("does not depend on the input")
+            raise Unsupported(
+                "is no computed map of the input",
+                "export the network from one image to its scores or classes",
+            )
         return value
 
     def _visit(self, node: Node) -> None:
