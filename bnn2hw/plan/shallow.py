@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .spanning import EligibleEdges, eligible_edges, hop_bounds, prim
+from .spanning import EligibleEdges, eligible_edges, hop_bounds, path_lengths, prim
 
 __all__ = ["ShallowTree", "shallow_tree"]
 
@@ -68,14 +68,7 @@ class _Paths:
     """A tree as the number of edges between any two vertices."""
 
     def __init__(self, parent: NDArray[np.int32]) -> None:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import shortest_path
-
-        child = np.flatnonzero(parent >= 0)
-        shape = (len(parent), len(parent))
-        ones = np.ones(len(child), dtype=np.int8)
-        links = coo_array((ones, (child, parent[child])), shape=shape)
-        self.hops = shortest_path(links.tocsr(), directed=False, unweighted=True).astype(np.int32)
+        self.hops = path_lengths(parent)
 
     @property
     def diameter(self) -> int:

@@ -6,12 +6,13 @@ edge of weight 0 is never needed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EligibleEdges", "bottlenecks", "eligible_edges", "hop_bounds", "prim"]
+__all__ = ["EligibleEdges", "bottlenecks", "eligible_edges", "hop_bounds", "path_lengths", "prim"]
 
 _TAKEN = np.int64(1) << 62
 _PIVOT_BUDGET = 1 << 32
@@ -47,16 +48,27 @@ def bottlenecks(distance: NDArray[np.int32], parent: NDArray[np.int32]) -> NDArr
 
     For a minimum spanning tree this is the least threshold at which two vertices connect.
     """
-    count = len(parent)
-    bottleneck = np.zeros((count, count), dtype=np.int32)
+    return _along_paths(parent, lambda row, one, two: np.maximum(row, distance[one, two]))
+
+
+def path_lengths(parent: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the number of edges on the tree path between any two vertices, int32 (n, n)."""
+    return _along_paths(parent, lambda row, one, two: row + 1)
+
+
+def _along_paths(
+    parent: NDArray[np.int32],
+    extend: Callable[[NDArray[np.int32], int, int], NDArray[np.int32]],
+) -> NDArray[np.int32]:
+    """Return a figure of all tree paths, 0 of none; ``extend`` takes a row on by an edge."""
+    figure = np.zeros((len(parent), len(parent)), dtype=np.int32)
     order = _topological(parent)
     for k, vertex in enumerate(order[1:].tolist(), start=1):
-        above = int(parent[vertex])
-        seen = order[:k]
-        row = np.maximum(bottleneck[above, seen], distance[vertex, above])
-        bottleneck[vertex, seen] = row
-        bottleneck[seen, vertex] = row
-    return bottleneck
+        above, seen = int(parent[vertex]), order[:k]
+        row = extend(figure[above, seen], vertex, above)
+        figure[vertex, seen] = row
+        figure[seen, vertex] = row
+    return figure
 
 
 def _topological(parent: NDArray[np.int32]) -> NDArray[np.int64]:
