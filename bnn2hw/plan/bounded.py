@@ -105,8 +105,6 @@ def _anneal(
         change = search.changes().reshape(-1)
         # the greatest of Gumbel noise minus change / temperature is a Boltzmann draw
         chosen = int((change - temperature * pool[offset : offset + size]).argmin())
-        if change[chosen] >= _NEVER:
-            break
         search.move(chosen // search.depth, chosen % search.depth + 1)
         if search.weight < best:
             best, levels = search.weight, search.levels.copy()

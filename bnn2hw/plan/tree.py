@@ -33,7 +33,8 @@ class SpanningTree:
     inverted
         bool (vertices,): whether the channel is computed from its parent's complement.
     depth_bound
-        A lower bound for the depth of any minimum spanning tree of this graph (0 if none known).
+        A lower bound for the depth of any minimum spanning tree of this graph, free edges not
+        counted (0 if none known).
     """
 
     channels: NDArray[np.int32]
