@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -10,13 +12,20 @@ from bnn2hw.model import (
     BIPOLAR,
     BinaryConv,
     BinaryDense,
+    Format,
     Integer,
     LinearLayer,
     Tensor,
     Threshold,
 )
 
-FORMATS = (BIPOLAR, Integer(0, 255), Integer(-128, 127), Integer(-3, 0), Integer(2, 5))
+FORMATS: tuple[Format, ...] = (
+    BIPOLAR,
+    Integer(0, 255),
+    Integer(-128, 127),
+    Integer(-3, 0),
+    Integer(2, 5),
+)
 
 
 def dense(weights: NDArray[np.uint8], threshold: Threshold | None = None) -> BinaryDense:
@@ -74,7 +83,7 @@ def conv_layers(draw: st.DrawFn) -> tuple[LinearLayer, Tensor]:
     ky, kx = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     rows = _rows(draw, outputs, ky * kx * depth)
     pads = st.integers(0, 2)
-    options = {
+    options: dict[str, Any] = {
         "weights": rows.reshape(outputs, ky, kx, depth),
         "stride": (draw(st.integers(1, 2)), draw(st.integers(1, 2))),
         "padding": (draw(pads), draw(pads), draw(pads), draw(pads)),
@@ -85,7 +94,7 @@ def conv_layers(draw: st.DrawFn) -> tuple[LinearLayer, Tensor]:
     height, width = draw(st.integers(5, 7)), draw(st.integers(5, 7))
     source = Tensor(
         (height, width, groups * depth),
-        draw(st.sampled_from((BIPOLAR, BIPOLAR, Integer(-128, 127)))),
+        draw(st.sampled_from(FORMATS[:3:2])),
     )
     plain = BinaryConv("layer", ("input",), **options)
     threshold = _threshold(draw, plain, source)

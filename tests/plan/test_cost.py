@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_cost_of_the_direct_plan(case: tuple[LinearLayer, Tensor]) -> None:
 
 
 def test_published_figures_count_every_output_position() -> None:
-    # methods.md: Params = N for the root + sum of distances, Bit-Ops = Hout * Wout * Params
+    # Params = N for the root + sum of distances, Bit-Ops = Hout * Wout * Params
     weights = random_bits(6, 3 * 3 * 4).reshape(6, 3, 3, 4)
     layer = BinaryConv("layer", ("input",), weights=weights, padding=(1, 1, 1, 1))
     source = Tensor((10, 7, 4), BIPOLAR)
@@ -119,7 +119,7 @@ def test_json_has_every_figure() -> None:
     layer = dense(random_bits(5, 12))
     cost = plan_cost(plan_layer(layer, vector(12), "mst"), layer, vector(12))
     assert cost.to_json()["terms_direct"] == 60
-    assert replace(cost, **cost.to_json()) == cost
+    assert cost.to_json() == {field.name: getattr(cost, field.name) for field in fields(cost)}
 
 
 @pytest.mark.parametrize("source", [vector(64), Tensor((64,), Integer(0, 15))])

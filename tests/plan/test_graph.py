@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,6 +137,6 @@ def test_nodes_are_equal_by_value_and_cannot_change() -> None:
         lambda: AdderGraph(2, 0, 1, (), (Output(1, 0), Output(0, 0))),
     ],
 )
-def test_impossible_graphs_are_not_made(make) -> None:  # noqa: ANN001
+def test_impossible_graphs_are_not_made(make: Callable[[], object]) -> None:
     with pytest.raises(AssertionError):
         make()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from bnn2hw.plan.outputs import BitReadout, Readout
 from bnn2hw.plan.readout import live_channels
 from tests.plan.strategies import dense, layers, random_bits, vector
 
+N = TypeVar("N", Count, Sum)
 EXAMPLES = settings(max_examples=300, deadline=None, derandomize=True)
 OPTIONS = st.sampled_from(
     [
@@ -101,12 +104,13 @@ def read(
     wanted = tuple(Output(k, max(v, 0)) for k, v in enumerate(readout.value.tolist()))
     values = replace(graph, outputs=wanted).evaluate(x)
     if not isinstance(readout, BitReadout):
-        result = values * readout.scale + readout.offset[border]
+        result: NDArray[np.int64] = values * readout.scale + readout.offset[border]
         assert readout.low <= result.min() <= result.max() <= readout.high
         return result
     direction, level = readout.direction[border], readout.level[border]
     compared = np.where(direction > 0, values >= level, values <= level)
-    return np.where(direction == 0, level, compared).astype(np.int64)
+    bits: NDArray[np.int64] = np.where(direction == 0, level, compared).astype(np.int64)
+    return bits
 
 
 @EXAMPLES
@@ -228,15 +232,16 @@ def missing_output(graph: AdderGraph) -> AdderGraph:
 
 
 def first(node: Count) -> NDArray[np.bool_]:
-    return np.arange(len(node.taps)) == 0
+    chosen: NDArray[np.bool_] = np.arange(len(node.taps)) == 0
+    return chosen
 
 
-def changed(graph: AdderGraph, kind: type, change) -> AdderGraph:  # noqa: ANN001
+def changed(graph: AdderGraph, kind: type[N], change: Callable[[N], N]) -> AdderGraph:
     """Return the graph with the last node of a kind changed."""
-    nodes = list(graph.nodes)
-    k = max(k for k, node in enumerate(nodes) if isinstance(node, kind))
-    nodes[k] = change(nodes[k])
-    return replace(graph, nodes=tuple(nodes))
+    last = max(at for at, node in enumerate(graph.nodes) if isinstance(node, kind))
+    node = graph.nodes[last]
+    assert isinstance(node, kind)
+    return replace(graph, nodes=(*graph.nodes[:last], change(node), *graph.nodes[last + 1 :]))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +257,7 @@ def changed(graph: AdderGraph, kind: type, change) -> AdderGraph:  # noqa: ANN00
         missing_output,
     ],
 )
-def test_proof_rejects_mutants(mutate) -> None:  # noqa: ANN001
+def test_proof_rejects_mutants(mutate: Callable[[AdderGraph], AdderGraph]) -> None:
     layer = dense(random_bits(6, 20))
     plan = plan_layer(layer, vector(20), "mst")
     prove(layer, vector(20), plan.graph)

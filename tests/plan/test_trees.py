@@ -74,7 +74,8 @@ def all_hops(count: int) -> NDArray[np.int64]:
 
 def all_weights(distance: NDArray[np.int32]) -> NDArray[np.int64]:
     trees = all_trees(len(distance))
-    return distance[trees[:, :, 0], trees[:, :, 1]].sum(axis=1)
+    weights: NDArray[np.int64] = distance[trees[:, :, 0], trees[:, :, 1]].sum(axis=1)
+    return weights
 
 
 @EXAMPLES
@@ -149,7 +150,9 @@ def test_bound_stays_a_bound_where_it_is_cut_short(monkeypatch: pytest.MonkeyPat
 
 def random_distances(count: int) -> NDArray[np.int32]:
     rows = 2 * random_bits(count, 24).astype(np.int32) - 1
-    return np.maximum((24 - rows @ rows.T) // 2, 1 - np.eye(count, dtype=np.int32))
+    apart: NDArray[np.int32] = 1 - np.eye(count, dtype=np.int32)
+    distance: NDArray[np.int32] = np.maximum((24 - rows @ rows.T) // 2, apart)
+    return distance
 
 
 @EXAMPLES
