@@ -228,7 +228,8 @@ class NetworkBuilder:
         factor = float(signal.expression(np.array([[unit]])).flat[0]) / unit
         if not np.isfinite(factor) or factor == 0:
             raise Unsupported("reads a map whose values are zero or not finite")
-        tolerance = 4 * float(np.finfo(signal.expression.dtype).eps)
+        # Integers may be scaled by a quotient, which rounds twice; bits may not.
+        tolerance = 0.0 if form == BIPOLAR else float(np.finfo(signal.expression.dtype).eps)
         for chunk in values.chunks():
             meant = signal.expression(chunk).astype(np.float64)
             if (np.abs(meant - factor * chunk) > tolerance * np.abs(factor * chunk)).any():
@@ -337,7 +338,7 @@ class NetworkBuilder:
                     "end the graph in BipolarQuant",
                 )
         elif signal.edge != self.head:
-            if signal.index.size == max(signal.index.shape) > 1:
+            if signal.index.size == max(signal.index.shape, default=1) > 1:
                 self.argmax(signal)
                 self.notes["class"] = "the index of the greatest score, the first of equal ones"
             elif signal.expression.steps:

@@ -118,6 +118,8 @@ def _sign(builder: NetworkBuilder, node: Node, inputs: Sequence[Value]) -> Outpu
 
 def _quant(builder: NetworkBuilder, node: Node, inputs: Sequence[Value]) -> Outputs:
     signal = signal_of(inputs)
+    if signal.expression.dtype.kind != "f":
+        raise Unsupported(f"quantises {signal.expression.dtype}", "put a Cast to float in front")
     factor, zero, bits = (
         scalar_of(inputs, position, what)
         for position, what in ((1, "scale"), (2, "zero point"), (3, "bit width"))

@@ -34,6 +34,7 @@ _DOMAINS = {
     "Quant": ("onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general"),
 }
 _STANDARD = ("", "ai.onnx")
+_ANNOTATIONS = re.compile("BIPOLAR|BINARY|TERNARY|U?INT([1-9]|1[0-6])", re.ASCII)
 # What a damaged or hostile graph makes numpy, onnx and qonnx raise inside one node.
 _MALFORMED = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _REMEDIES = {
@@ -218,16 +219,12 @@ def _moves_channels_first(node: Node) -> bool:
 
 def _given_format(graph: Graph) -> Format | None:
     """Return the format that the file states for its input: an annotation, or an integer type."""
-    if graph.annotation:
-        try:
-            datatype = DataType[graph.annotation]
-        except KeyError:
-            return None
+    # Only names that are known to be small: qonnx builds the bounds of an INT999999999999.
+    if _ANNOTATIONS.fullmatch(graph.annotation):
+        datatype = DataType[graph.annotation]
         if datatype.name == "BIPOLAR":
             return BIPOLAR
-        if datatype.is_integer() and not datatype.is_fixed_point() and datatype.bitwidth() <= 16:
-            return Integer(int(datatype.min()), int(datatype.max()))
-        return None
+        return Integer(int(datatype.min()), int(datatype.max()))
     if graph.dtype.kind in "iu" and graph.dtype.itemsize <= 2:
         bounds = np.iinfo(graph.dtype)
         return Integer(int(bounds.min), int(bounds.max))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bnn2hw import golden
+from bnn2hw.errors import ImportFailure
 from bnn2hw.frontends.qonnx import import_qonnx
 from bnn2hw.model import (
     BIPOLAR,
@@ -408,6 +409,31 @@ def test_integer_inputs_by_annotation_and_by_type(tmp_path: Path) -> None:
         assert network.input == Tensor((5,), Integer(0, 255))
         real = images.astype(np.uint8 if kind == "type" else np.float32)
         compare(network, path, real, images, {"fc0": x})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "form"),
+    [("BIPOLAR", BIPOLAR), ("INT8", Integer(-128, 127)), ("TERNARY", Integer(-1, 1))],
+)
+def test_annotations(tmp_path: Path, annotation: str, form: Any) -> None:
+    assert import_qonnx(annotated(tmp_path, annotation)).input == Tensor((5,), form)
+
+
+@pytest.mark.parametrize(
+    "annotation", ["FLOAT32", "INT99999999999", "INT17", "INTx", "FIXED<8,2>", "INT-3", "x" * 99]
+)
+def test_annotations_that_are_no_integers_do_not_count(tmp_path: Path, annotation: str) -> None:
+    with pytest.raises(ImportFailure, match="reads the graph's input, which is not quantised"):
+        import_qonnx(annotated(tmp_path, annotation))
+
+
+def annotated(tmp_path: Path, annotation: str) -> Path:
+    graph = OnnxBuilder((1, 5))
+    model = graph.model(graph.node("MatMul", "image", graph.constant(np.ones((5, 3)))))
+    note = model.graph.quantization_annotation.add(tensor_name="image")
+    note.quant_parameter_tensor_names.add(key="finn_datatype", value=annotation)
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    return tmp_path / "a.onnx"
 
 
 def test_a_zero_point_moves_the_integers(tmp_path: Path) -> None:

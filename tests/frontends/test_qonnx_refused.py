@@ -43,6 +43,14 @@ def quant(graph: OnnxBuilder, x: str, *values: float, **attributes: Any) -> str:
     return str(graph.node("Quant", x, *constants, domain=QONNX, **attributes))
 
 
+def half(graph: OnnxBuilder, x: str) -> str:
+    return str(graph.node("Mul", x, graph.constant(0.5)))
+
+
+def ones(graph: OnnxBuilder, *shape: int) -> str:
+    return graph.constant(np.ones(shape))
+
+
 Graph = Callable[[], tuple[OnnxBuilder, str]]
 REFUSED: dict[str, tuple[Graph, str]] = {
     "softmax": (
@@ -212,6 +220,20 @@ REFUSED: dict[str, tuple[Graph, str]] = {
     "inverted bits": (
         lambda: after_bits(lambda g, x: g.bipolar(g.node("Mul", x, g.constant(-1.0)))),
         "inverts bits or makes them constant",
+    ),
+    "quantiser of whole numbers": (
+        lambda: (g := OnnxBuilder((1, 6), np.uint8), quant(g, "image", 1, 0, 4)),
+        "quantises uint8; put a Cast to float in front",
+    ),
+    "a small offset of bits": (
+        lambda: after_bits(lambda g, x: conv(g, g.node("Add", x, g.constant(2.0**-23)))),
+        "reads values that are not one scale times bipolar numbers",
+    ),
+    "one score of no axis": (
+        lambda: after_sums(
+            lambda g, x: g.node("Squeeze", half(g, g.node("MatMul", g.bipolar(x), ones(g, 4, 1))))
+        ),
+        "gives a map of scores",
     ),
     "k-bit activations": (
         lambda: after_sums(lambda g, x: quant(g, x, 1.0, 0.0, 4.0)),
