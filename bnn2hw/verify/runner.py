@@ -164,13 +164,18 @@ def _result(
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """Run cocotb's runner where Verilator is found: it reads this process's environment."""
+def _environment(directory: Path) -> Iterator[None]:
+    """Run cocotb's runner where Verilator and the bench are found.
+
+    The runner hands this process's environment and search path to the simulation.
+    """
     before = dict(os.environ)
     os.environ.update(verilator_environment())
+    sys.path.insert(0, str(directory.resolve()))
     try:
         yield
     finally:
+        sys.path.pop(0)
         os.environ.clear()
         os.environ.update(before)
 
@@ -191,7 +196,7 @@ def _build(directory: Path, top: str, flags: list[str], waves: bool) -> tuple[Pa
         shutil.rmtree(stale)
     log = build.parent / "build.log"
     try:
-        with _environment(), redirect_stdout(StringIO()):
+        with _environment(directory), redirect_stdout(StringIO()):
             get_runner("verilator").build(
                 sources=sources,
                 hdl_toplevel=top,
@@ -227,11 +232,10 @@ def _run(
         "REPORT": "results/report.json",
         "SEED": str(seed),
         "STALL": str(stall),
-        "PYTHONPATH": os.pathsep.join([str(directory.resolve()), *sys.path]),
         "COCOTB_ANSI_OUTPUT": "0",
     }
     try:
-        with _environment(), redirect_stdout(StringIO()):
+        with _environment(directory), redirect_stdout(StringIO()):
             get_runner("verilator").test(
                 test_module=f"test_{top}",
                 hdl_toplevel=top,
