@@ -342,7 +342,7 @@ class MaxPool(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Binarize(Layer):
-    """A threshold of its own, one a channel (or one for all), of integers or of bits as +1 and -1."""
+    """A threshold of its own, one a channel or one for all, of integers or bits as +1 and -1."""
 
     threshold: Threshold
 
