@@ -353,4 +353,4 @@ def _direct(path: Path, progress: Progress) -> Path:
         pipeline=manifest["pipeline"],
         out=path / "results" / "direct",
     )
-    return build.directory / manifest["top"]
+    return build.directory / str(manifest["top"])

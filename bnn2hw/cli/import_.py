@@ -25,9 +25,7 @@ def import_model(
         Path | None,
         typer.Option(metavar="FILE.toml", help="Describes the network that arrays belong to."),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the network [from the file].")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the network [from the file].")] = None,
     json: JsonOption = None,
 ) -> None:
     """Import a trained network and write it as a model file.

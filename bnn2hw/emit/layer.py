@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class LayerFiles:
             path.write_text(text, encoding="utf-8")
         save(self.network, directory / "layer.npz")
 
-    def _values(self, hardware: AxiStreamLayer) -> dict[str, object]:
+    def _values(self, hardware: AxiStreamLayer) -> dict[str, Any]:
         layer, source = self.layer, self.network.input
         output = self.network.tensors[layer.name].format
         return {
@@ -144,9 +145,7 @@ class LayerFiles:
             pairs.append((field.name, value))
         return {"readout_class": type(readout).__name__, "readout_fields": pairs}
 
-    def _manifest(
-        self, hardware: AxiStreamLayer, values: Mapping[str, object]
-    ) -> dict[str, object]:
+    def _manifest(self, hardware: AxiStreamLayer, values: Mapping[str, Any]) -> dict[str, object]:
         kind = "bits" if isinstance(self.plan.readout, BitReadout) else "sums"
         return {
             "network": self.network.name,
