@@ -1,0 +1,190 @@
+"""Sums of integers: the reuse of a parent channel, and any number of terms with sign and shift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .compressor import CompressorTree
+from .pipeline import Pipeline
+
+__all__ = ["ReuseAdder", "SignedSum", "Term"]
+
+
+class ReuseAdder(wiring.Component):
+    """A channel from its parent: ``parent + 2 * part`` or ``parent - 2 * part``.
+
+    One adder and no constant (MST supplement, Eq. 3, with the constant of the edge left to the
+    channel's threshold). Combinational, one level.
+
+    Parameters
+    ----------
+    parent, part
+        Shapes of the operands.
+    subtract
+        Whether the part is taken away.
+    shape
+        Shape of the result, which must hold it.
+
+    Members
+    -------
+    parent : ``In(parent)``
+    part : ``In(part)``
+    o : ``Out(shape)``
+    """
+
+    def __init__(self, parent: Shape, part: Shape, *, subtract: bool, shape: Shape) -> None:
+        self._subtract = subtract
+        super().__init__({"parent": In(parent), "part": In(part), "o": Out(shape)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the adder."""
+        m = Module()
+        twice = self.part << 1
+        m.d.comb += self.o.eq(self.parent - twice if self._subtract else self.parent + twice)
+        return m
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a sum: ``sign * value << shift``.
+
+    Attributes
+    ----------
+    shape
+        Shape of the value.
+    sign
+        +1 or -1.
+    shift
+        0 or more.
+    level
+        Level of the value; it comes in the stage of that level.
+    start
+        Where the value is an element of the patch, its first bit there; None where the value
+        comes through a port of its own.
+    """
+
+    shape: Shape
+    sign: int = 1
+    shift: int = 0
+    level: int = 0
+    start: int | None = None
+
+    @property
+    def inverted(self) -> int:
+        """Return which bits go inverted into the columns, as a mask.
+
+        Bits of negative weight (the sign bit, or all others where the term is subtracted) are
+        replaced by their inverse: ``-b = ~b - 1``.
+        """
+        magnitude = (1 << self.shape.width) - 1
+        if not self.shape.width:
+            return 0
+        top = 1 << (self.shape.width - 1) if self.shape.signed else 0
+        return top if self.sign > 0 else magnitude ^ top
+
+    @property
+    def correction(self) -> int:
+        """Return the constant that goes with the inverted bits."""
+        return -(self.inverted << self.shift)
+
+
+class SignedSum(wiring.Component):
+    """The sum of any number of terms and a constant.
+
+    All bits go into one compressor tree; bits of negative weight go in inverted, and what they
+    leave is merged with the constant, so that there is one carry-propagate addition in all.
+    Throughput one sum a cycle.
+
+    Parameters
+    ----------
+    terms
+        The terms.
+    constant
+        Added to them.
+    shape
+        Shape of the result, which must hold it.
+    size
+        Width of the patch in bits.
+    pipeline
+        Adder levels between registers, or None.
+
+    Attributes
+    ----------
+    level
+        Level of the result.
+    latency
+        Cycles from an operand of level 0 to the output.
+
+    Members
+    -------
+    data : ``In(size)``, the patch, where a term reads it
+    i0, i1, ... : ``In(term.shape)``, of the other terms, by their number
+    advance : ``In(1)``, whether the registers go on; 1 where it is not connected
+    o : ``Out(shape)``
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        constant: int = 0,
+        *,
+        shape: Shape,
+        size: int = 0,
+        pipeline: int | None = None,
+    ) -> None:
+        self._terms = tuple(terms)
+        self._pipeline = Pipeline(pipeline)
+        constant += sum(term.correction for term in terms)
+        self._slots = _slots(self._terms, constant, shape.width)
+        heights = {level: [len(slot) for slot in row] for level, row in self._slots.items()}
+        self._tree = CompressorTree(heights, shape.width)
+        self.level = self._tree.level
+        self.latency = self._pipeline.stage(self.level)
+        members = {f"i{k}": In(term.shape) for k, term in enumerate(terms) if term.start is None}
+        if len(members) < len(terms):
+            members["data"] = In(size)
+        super().__init__({**members, "advance": In(1, init=1), "o": Out(shape)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the tree over the columns."""
+        m = Module()
+        facing = []
+        for k, term in enumerate(self._terms):
+            if term.start is None:
+                value = getattr(self, f"i{k}").as_unsigned()
+            else:
+                value = self.data[term.start : term.start + term.shape.width]
+            turned = Signal(term.shape.width, name=f"term{k}")
+            m.d.comb += turned.eq(value ^ Const(term.inverted, term.shape.width))
+            facing.append(turned)
+        bits = {
+            level: [
+                [Const(1, 1) if slot is None else facing[slot[0]][slot[1]] for slot in column]
+                for column in row
+            ]
+            for level, row in self._slots.items()
+        }
+        m.d.comb += self.o.eq(self._tree.build(m, bits, self._pipeline, self.advance))
+        return m
+
+
+_Slot = tuple[int, int] | None
+
+
+def _slots(terms: Sequence[Term], constant: int, width: int) -> dict[int, list[list[_Slot]]]:
+    """Return what goes into each column at each level: (term, bit), or None for a constant 1."""
+    first = min((term.level for term in terms), default=0)
+    slots: dict[int, list[list[_Slot]]] = {first: [[] for _ in range(width)]}
+    for k, term in enumerate(terms):
+        row = slots.setdefault(term.level, [[] for _ in range(width)])
+        for bit in range(min(term.shape.width, width - term.shift)):
+            row[term.shift + bit].append((k, bit))
+    for column in range(width):
+        if constant >> column & 1:
+            slots[first][column].append(None)
+    return slots
