@@ -30,8 +30,7 @@ __all__ = [
 ]
 
 _PYOSYS = (
-    "import sys; from pyosys import libyosys as y; "
-    "y.run_pass('script ' + sys.argv[1], y.Design())"
+    "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
 )
 
 

@@ -44,7 +44,7 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command line; errors end in one line and an exit code.
 
-    1 is an error in what was given, 2 one in how it was called, 130 an interrupt.
+    1 is an error in what was given, 2 one in how it was called; Typer ends an interrupt with 130.
     """
     try:
         app()
@@ -53,9 +53,6 @@ def main() -> None:
             raise
         print(f"bnn2hw: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("bnn2hw: interrupted", file=sys.stderr)
-        sys.exit(130)
     except MemoryError:
         print("bnn2hw: out of memory; try a smaller layer", file=sys.stderr)
         sys.exit(1)

@@ -29,6 +29,9 @@ JsonOption = Annotated[
 ]
 
 
+_UNBOUNDED = 1000
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows what is being done: a spinner, or a line each without one."""
@@ -52,15 +55,15 @@ def show(table: Table, *, json_to: Path | None = None) -> None:
         return
     rich = RichTable()
     for k, header in enumerate(table.headers):
-        left = k in table.left
-        rich.add_column(
-            header, justify="left" if left else "right", overflow="fold", no_wrap=not left
-        )
+        if k in table.left:
+            rich.add_column(header, overflow="fold")
+        else:  # a header may be broken between words, a number never
+            width = max(map(len, [*header.split(), *(row[k] for row in table.rows)]))
+            rich.add_column(header, justify="right", min_width=width)
     for row in table.rows:
         rich.add_row(*row)
-    console = Console()
     # A table that goes to a file or a pipe is as wide as it needs to be.
-    console.print(rich, width=None if console.is_terminal else 1000, markup=False)
+    Console(width=None if sys.stdout.isatty() else _UNBOUNDED).print(rich, markup=False)
 
 
 def write_json(path: Path | None, value: object) -> None:

@@ -61,11 +61,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 MUTANTS = {
-    # a port stuck, an output inverted, the handshake without back-pressure
-    "ready_always": (r"assign s_axis_tready = [^;]+;", "assign s_axis_tready = 1'h1;"),
-    "valid_always": (r"assign m_axis_tvalid = [^;]+;", "assign m_axis_tvalid = 1'h1;"),
+    # a core that does not wait for its reader, one that makes words up, an output that is
+    # inverted, an input that is stuck, a weight and a threshold that are off
+    "no_back_pressure": (r"\.o__ready\(m_axis_tready\)", ".o__ready(1'h1)"),
+    "valid_always": (r"\.i__valid\(s_axis_tvalid\)", ".i__valid(1'h1)"),
     "output_inverted": (r"assign m_axis_tdata = ([^;]+);", r"assign m_axis_tdata = \1 ^ 1;"),
-    "input_bit_stuck": (r"s_axis_tdata\[7\]", "1'h0"),
+    "input_bit_stuck": (r"\.i\(s_axis_tdata\)", ".i(s_axis_tdata & ~24'h80)"),
+    "weight_flipped": (r"(\} \^ \d+'h[0-9a-f]*)([0-9a-f]);", r"\1\2 ^ 1;"),
 }
 
 
