@@ -35,5 +35,6 @@ def synth(
     """
     with progress() as tell:
         results = api.synth(directory, target or ["lut6"], baseline=baseline, progress=tell)
-    show(synthesis_table(results), json_to=json)
-    write_json(json, [item.to_json() for item in results])
+    found = [item.to_json() for item in results]
+    show(synthesis_table(found), json_to=json)
+    write_json(json, found)

@@ -1,0 +1,49 @@
+"""What the benchmarks share: the layers they measure, and a run in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bnn2hw import load_network
+from bnn2hw.frontends import import_network
+from bnn2hw.model import Network
+
+ROOT = Path(__file__).parents[1]
+ZOO = Path(os.environ.get("BNN2HW_ZOO", ROOT.parent / "shared" / "zoo"))
+
+
+def network(name: str) -> Network | None:
+    """Return a network: ``digits`` is the bundled one, others are of the zoo, None where missing."""
+    if name == "digits":
+        return load_network()
+    arrays = ZOO / f"{name}.npz"
+    if not arrays.exists():
+        return None
+    return import_network(arrays, ROOT / "examples" / "zoo" / f"{name}.toml")
+
+
+def measured(function: Callable[[], object]) -> tuple[object, float, float]:
+    """Return a function's value, seconds, and the peak of this process and its children in GiB."""
+    start = time.perf_counter()
+    value = function()
+    seconds = time.perf_counter() - start
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return value, seconds, peak / 2**20
+
+
+def apart(script: str, *arguments: str) -> dict[str, object] | None:
+    """Run a benchmark script's own case in a fresh process; None where its network is missing."""
+    done = subprocess.run(
+        [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,70 @@
+"""LUTs of whole layers, direct XNOR-popcount against MST reuse, in one table.
+
+python bench/luts.py            print the table
+python bench/luts.py --readme   and put it into README.md
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from common import ROOT, network
+
+import bnn2hw
+from bnn2hw.report.tables import Table, number, ratio
+
+LAYERS = [("digits", "conv3"), ("cnv_w1a1_cifar10", "conv1"), ("tfc_w1a1_mnist", "fc0")]
+PLANS = ["mst", "auto"]
+TARGETS = ["lut6", "ice40", "ecp5"]
+MARKER = "<!-- table: python bench/luts.py -->"
+
+
+def rows() -> list[list[str]]:
+    found = []
+    for name, layer in LAYERS:
+        model = network(name)
+        if model is None:
+            print(f"{name} is missing: set BNN2HW_ZOO", file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            results = {
+                plan: bnn2hw.synth(
+                    bnn2hw.generate(model, [layer], plan=plan, out=Path(folder, plan)).directory,
+                    TARGETS,
+                )
+                for plan in ("direct", *PLANS)
+            }
+        for k, target in enumerate(TARGETS):
+            direct = results["direct"][k].result
+            row = [f"{name.split('_')[0]} {layer}", target, cell(direct)]
+            for plan in PLANS:
+                result = results[plan][k].result
+                row += [cell(result), ratio(result.luts, direct.luts)]
+            found.append(row)
+            print(row, file=sys.stderr)
+    return found
+
+
+def cell(result: bnn2hw.api.SynthesisResult) -> str:
+    """Return LUTs, and carries where there are some."""
+    return number(result.luts) + (f" + {number(result.carries)}" if result.carries else "")
+
+
+def main() -> None:
+    headers = ["layer", "target", "direct: LUTs + carries"]
+    for plan in PLANS:
+        headers += [plan, "of direct"]
+    text = Table(headers, rows(), left=(0, 1)).markdown()
+    print(text)
+    if "--readme" in sys.argv:
+        path = ROOT / "README.md"
+        readme = path.read_text(encoding="utf-8")
+        pattern = re.compile(re.escape(MARKER) + r"\n+(\|.*\n)*")
+        path.write_text(pattern.sub(f"{MARKER}\n\n{text}", readme), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

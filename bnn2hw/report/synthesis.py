@@ -1,0 +1,54 @@
+"""The table of a synthesis: LUTs, carries, flip-flops, beside the direct plan where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .tables import Table, number, ratio
+
+__all__ = ["synthesis_table"]
+
+
+def synthesis_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of synthesis figures, as :func:`bnn2hw.synth` gives them as JSON.
+
+    A line holds a layer, a target and a plan; with a direct plan beside it, that plan has a line
+    before it and the ratio of the two stands at the end.
+    """
+    compared = any(item["baseline"] is not None for item in results)
+    rows = []
+    for item in results:
+        result, baseline = item["result"], item["baseline"]
+        if baseline is not None:
+            rows.append([*_row(item["layer"], "direct", baseline), "1.00"])
+        share = [] if not compared else ["-" if baseline is None else _ratio(result, baseline)]
+        rows.append([*_row(item["layer"], item["plan"], result), *share])
+    headers = [
+        "layer", "target", "plan", "LUTs", "carries", "flip-flops", "memories", "NAND2", "levels",
+        "seconds",
+    ]  # fmt: skip
+    return Table([*headers, *(["of direct"] if compared else [])], rows, left=(0, 1, 2))
+
+
+def _row(layer: str, plan: str, result: Mapping[str, Any]) -> list[str]:
+    cells = result["cells"]
+    nand2 = cells["nand2"]
+    return [
+        layer,
+        result["target"],
+        plan,
+        "-" if nand2 is not None else number(cells["luts"]),
+        number(cells["carries"]),
+        number(cells["flip_flops"]),
+        number(cells["memories"]),
+        "-" if nand2 is None else number(round(nand2)),
+        number(result["levels"]),
+        f"{result['seconds']:.1f}",
+    ]
+
+
+def _ratio(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """Return the area in terms of the baseline's: LUTs, or NAND2 equivalents."""
+    kind = "luts" if result["cells"]["nand2"] is None else "nand2"
+    return ratio(result["cells"][kind], baseline["cells"][kind])
