@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -23,20 +23,27 @@ def border_width(classes: int) -> int:
     return (classes - 1).bit_length()
 
 
-def _selected(
-    m: Module, border: Value | None, constants: Sequence[int], shape: Shape, name: str
-) -> Value:
-    """Return the constant of the border class that is given, or the one constant there is."""
-    if border is None or len(set(constants)) == 1:
-        return Const(constants[0], shape)
-    selected = Signal(shape, name=name)
-    with m.Switch(border):
-        for row, constant in enumerate(constants[:-1]):
-            with m.Case(row):
-                m.d.comb += selected.eq(constant)
-        with m.Default():
-            m.d.comb += selected.eq(constants[-1])
-    return selected
+class _Border:
+    """The class of the border position, as one wire a class; the last class has all the rest."""
+
+    def __init__(self, m: Module, border: Value | None, classes: int) -> None:
+        self._m = m
+        self._is_class = []
+        for k in range(classes - 1):
+            wire = Signal(name=f"class{k}")
+            m.d.comb += wire.eq(border == k)
+            self._is_class.append(wire)
+
+    def select(self, constants: Sequence[int], shape: Shape, name: str) -> Value:
+        """Return the constant of the class; it is named where there is a choice."""
+        value: Value = Const(constants[-1], shape)
+        if len(set(constants)) == 1:
+            return value
+        for is_class, constant in zip(self._is_class[::-1], constants[-2::-1], strict=True):
+            value = Mux(is_class, Const(constant, shape), value)
+        selected = Signal(shape, name=name)
+        self._m.d.comb += selected.eq(value)
+        return selected
 
 
 def _shape(constants: Sequence[int]) -> Shape:
@@ -105,20 +112,18 @@ class Threshold(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the comparisons."""
         m = Module()
-        border = getattr(self, "border", None)
+        border = _Border(m, getattr(self, "border", None), len(self._level))
         rows = zip(self._direction.T.tolist(), self._level.T.tolist(), strict=True)
-        bits = [self._bit(m, border, k, *row) for k, row in enumerate(rows)]
+        bits = [self._bit(border, k, *row) for k, row in enumerate(rows)]
         _register(m, self.o, bits, self.advance)
         return m
 
-    def _bit(
-        self, m: Module, border: Value | None, k: int, direction: list[int], level: list[int]
-    ) -> Value:
+    def _bit(self, border: _Border, k: int, direction: list[int], level: list[int]) -> Value:
         """Return the bit of a channel; a level out of reach makes it constant."""
         facing = next((d for d in direction if d), 0)
         assert all(d in (0, facing) for d in direction)
         if facing == 0:
-            return _selected(m, border, level, unsigned(1), f"constant{k}")
+            return border.select(level, unsigned(1), f"constant{k}")
         value = getattr(self, f"i{k}")
         low, high = _bounds(value.shape())
         always, never = (low, high + 1) if facing > 0 else (high, low - 1)
@@ -126,7 +131,7 @@ class Threshold(wiring.Component):
             chosen if d else always if chosen else never
             for d, chosen in zip(direction, level, strict=True)
         ]
-        constant = _selected(m, border, reached, _shape(reached), f"level{k}")
+        constant = border.select(reached, _shape(reached), f"level{k}")
         return value >= constant if facing > 0 else value <= constant
 
 
@@ -181,14 +186,14 @@ class SignedOutput(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return one adder a channel, and none where there is nothing to add."""
         m = Module()
-        border = getattr(self, "border", None)
+        border = _Border(m, getattr(self, "border", None), len(self._offset))
         sums = []
         for k, (scale, offset) in enumerate(
             zip(self._scale.tolist(), self._offset.T.tolist(), strict=True)
         ):
             value = getattr(self, f"i{k}")
             doubled = value << 1 if abs(scale) == 2 else value
-            constant = _selected(m, border, offset, _shape(offset), f"offset{k}")
+            constant = border.select(offset, _shape(offset), f"offset{k}")
             total = Signal(self._shape, name=f"sum{k}")
             if not any(offset) and scale > 0:
                 m.d.comb += total.eq(doubled)

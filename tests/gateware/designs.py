@@ -101,14 +101,14 @@ def random_graph(
 
 
 def random_bits(rng: np.random.Generator, graph: AdderGraph, classes: int) -> BitReadout:
-    """Return a comparison for every value, at levels that it reaches."""
+    """Return a comparison for every value that can come out both ways."""
     count = graph.inputs + len(graph.nodes)
     direction = np.where(rng.random((classes, count)) < 0.2, 0, rng.choice([-1, 1], count))
     level = rng.integers(0, 2, (classes, count))
     for k in range(count):
         low, high = graph.interval(k)
         direction[:, k] *= low < high
-        reached = rng.integers(low, high + 1, classes)
+        reached = rng.integers(low, max(high, low + 1), classes) + (direction[:, k] > 0)
         level[:, k] = np.where(direction[:, k] == 0, level[:, k], reached)
     value = np.where((direction == 0).all(axis=0), -1, np.arange(count))
     return BitReadout(value.astype(np.int32), direction.astype(np.int8), level)
@@ -141,8 +141,8 @@ def channels(graph: AdderGraph, readout: Readout, x: Array, border: Array) -> Ar
 
 
 def end_vectors(graph: AdderGraph) -> Array:
-    """Return the inputs at which each value of the graph is least and greatest."""
-    form, _ = _with_all_values(graph).linear_form()
+    """Return the inputs at which each node of the graph is least and greatest."""
+    form = _with_all_values(graph).linear_form()[0][graph.inputs :]
     best = np.where(form > 0, graph.high, graph.low)
     worst = np.where(form > 0, graph.low, graph.high)
     return np.unique(np.concatenate([best, worst]).astype(np.int64), axis=0)

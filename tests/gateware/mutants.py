@@ -39,7 +39,7 @@ MUTANTS = {
     "threshold_off_by_one": ("threshold", "value >= constant if", "value > constant if"),
     "threshold_wrong_way": ("threshold", "constant if facing > 0", "constant if facing"),
     "constant_class_forgotten": ("threshold", "else always if chosen else never", "else chosen"),
-    "border_ignored": ("threshold", "with m.Switch(border):", "with m.Switch(Const(0, 8)):"),
+    "border_ignored": ("threshold", "wire.eq(border == k)", "wire.eq(k == 0)"),
     "border_not_delayed": ("core", "wires.at(border, self._pipeline.stage(self.level))",
                            "self.i.p.border"),
     "offset_has_wrong_sign": ("threshold", "constant + doubled if", "doubled - constant if"),
@@ -49,8 +49,8 @@ MUTANTS = {
 }  # fmt: skip
 
 
-def load_mutant(name: str, folder: Path) -> ModuleType:
-    """Return the module ``core`` of a copy of the gateware with one line wrong, or none."""
+def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
+    """Return a module of a copy of the gateware with one line wrong, or none."""
     file, right, wrong = MUTANTS.get(name, ("", "", ""))
     package = f"mutant_{name}"
     target = folder / package / "gateware"
@@ -68,6 +68,6 @@ def load_mutant(name: str, folder: Path) -> ModuleType:
     sys.modules[f"{package}.plan.outputs"] = bnn2hw.plan.outputs
     sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module(f"{package}.gateware.core")
+        return importlib.import_module(f"{package}.gateware.{module}")
     finally:
         sys.path.remove(str(folder))
