@@ -31,7 +31,7 @@ def rows() -> list[list[str]]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             results = {
-                plan: bnn2hw.synth(
+                plan: bnn2hw.synthesise(
                     bnn2hw.generate(model, [layer], plan=plan, out=Path(folder, plan)).directory,
                     TARGETS,
                 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .errors import Bnn2hwError
 
 if TYPE_CHECKING:
-    from .api import generate, import_model, inspect, load_network, simulate, synth
+    from .api import generate, import_model, inspect, load_network, simulate, synthesise
     from .model import Network, load, save
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "load_network",
     "save",
     "simulate",
-    "synth",
+    "synthesise",
 ]
 
 _ROOMS = {"Network": "model", "load": "model", "save": "model"}

@@ -4,7 +4,7 @@
 >>> network = bnn2hw.load_network()
 >>> build = bnn2hw.generate(network, ["conv3"], plan="mst", out="build/example")
 >>> bnn2hw.simulate(build.directory)[0].outputs  # doctest: +SKIP
->>> bnn2hw.synth(build.directory, ["lut6"], baseline=True)  # doctest: +SKIP
+>>> bnn2hw.synthesise(build.directory, ["lut6"], baseline=True)  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from .model import LinearLayer, Network, Samples, load, save
 from .networks import bundled_path
 from .plan import plan_layer
 from .plan.cost import plan_cost
-from .synth import SynthesisResult, synthesise
+from .synth import SynthesisResult
+from .synth import synthesise as _synthesise
 from .verify import SimulationResult, make_vectors
 from .verify import simulate as _simulate
 
@@ -43,7 +44,7 @@ __all__ = [
     "inspect",
     "load_network",
     "simulate",
-    "synth",
+    "synthesise",
 ]
 
 Progress = Callable[[str], None]
@@ -295,7 +296,7 @@ def simulate(
     )
 
 
-def synth(
+def synthesise(
     directory: str | Path,
     targets: Sequence[str] = ("lut6",),
     *,
@@ -333,10 +334,10 @@ def synth(
         direct = _direct(path, progress) if baseline else None
         for target in dict.fromkeys(targets):
             progress(f"{name}: Yosys for {target}")
-            result = synthesise(path, target)
+            result = _synthesise(path, target)
             if direct is not None:
                 progress(f"{name}: Yosys for {target}, direct plan")
-            other = None if direct is None else synthesise(direct, target)
+            other = None if direct is None else _synthesise(direct, target)
             found.append(LayerSynthesis(name, plan, result, other))
     return found
 

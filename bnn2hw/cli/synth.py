@@ -34,7 +34,7 @@ def synth(
     Example: `bnn2hw synth build/digits-conv3 --target ice40 --target ecp5 --baseline`
     """
     with progress() as tell:
-        results = api.synth(directory, target or ["lut6"], baseline=baseline, progress=tell)
+        results = api.synthesise(directory, target or ["lut6"], baseline=baseline, progress=tell)
     found = [item.to_json() for item in results]
     show(synthesis_table(found), json_to=json)
     write_json(json, found)

@@ -11,7 +11,7 @@ __all__ = ["synthesis_table"]
 
 
 def synthesis_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the table of synthesis figures, as :func:`bnn2hw.synth` gives them as JSON.
+    """Return the table of synthesis figures, as :func:`bnn2hw.synthesise` gives them as JSON.
 
     A line holds a layer, a target and a plan; with a direct plan beside it, that plan has a line
     before it and the ratio of the two stands at the end.

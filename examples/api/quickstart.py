@@ -9,5 +9,5 @@ for report in bnn2hw.inspect(network):
 build = bnn2hw.generate(network, ["conv3"], plan="mst", out="build/quickstart")
 for simulation in bnn2hw.simulate(build.directory, vectors=500):
     print(f"{simulation.layer}: {simulation.outputs} outputs compared, all equal")
-for synthesis in bnn2hw.synth(build.directory, ["ice40"], baseline=True):
+for synthesis in bnn2hw.synthesise(build.directory, ["ice40"], baseline=True):
     print(f"{synthesis.layer}: {synthesis.result.luts} LUTs")

@@ -14,9 +14,7 @@ from bnn2hw.emit.vectors import Vectors, pack_words, vector_text
         lambda width: st.tuples(
             st.just(width),
             st.lists(
-                st.lists(
-                    st.integers(-(1 << width - 1), (1 << width) - 1), min_size=5, max_size=5
-                ),
+                st.lists(st.integers(-(1 << width - 1), (1 << width) - 1), min_size=5, max_size=5),
                 min_size=1,
                 max_size=4,
             ),
