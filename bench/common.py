@@ -20,7 +20,7 @@ ZOO = Path(os.environ.get("BNN2HW_ZOO", ROOT.parent / "shared" / "zoo"))
 
 
 def network(name: str) -> Network | None:
-    """Return a network: ``digits`` is the bundled one, others are of the zoo, None where missing."""
+    """Return a network: ``digits`` is bundled, others are of the zoo; None where missing."""
     if name == "digits":
         return load_network()
     arrays = ZOO / f"{name}.npz"

@@ -11,8 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import bnn2hw
 from common import apart, measured, network
+
+import bnn2hw
 from bnn2hw.report.tables import Table
 
 CASES = [
@@ -53,8 +54,13 @@ def main() -> None:
             [f"{figures['simulate']:.1f}", f"{figures['patches']:,.0f}"] if simulate else ["-", "-"]
         )
         rows.append(
-            [f"{name} {layer}", plan, f"{figures['generate']:.1f}", f"{figures['peak']:.2f}"]
-            + simulated
+            [
+                f"{name} {layer}",
+                plan,
+                f"{figures['generate']:.1f}",
+                f"{figures['peak']:.2f}",
+                *simulated,
+            ]
         )
         print(rows[-1], file=sys.stderr)
     headers = [

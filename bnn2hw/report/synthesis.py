@@ -1,4 +1,4 @@
-"""The table of a synthesis: LUTs, carries, flip-flops, beside the direct plan where there is one."""
+"""The table of a synthesis, beside the direct plan where there is one."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from bnn2hw.emit.manifest import layer_directories, manifest_text, read_manifest
 from bnn2hw.errors import BuildError
 
 
-def writer(text: str = "hardware"):
+def writer(text: str = "hardware") -> Callable[[Path], None]:
     def write(directory: Path) -> None:
         (directory / "conv.v").write_text(text)
         (directory / "manifest.json").write_text(manifest_text("layer", {"layer": "conv"}))

@@ -119,7 +119,7 @@ def test_failures_are_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_timeout_ends_synthesis(tmp_path: Path) -> None:
-    with pytest.raises(SynthesisError, match="took longer than 0.01 s"):
+    with pytest.raises(SynthesisError, match=r"took longer than 0\.01 s"):
         synthesise(layer_directory(tmp_path, SMALL), "lut6", timeout=0.01)
 
 
