@@ -22,9 +22,10 @@ from .verilog import to_rtlil, to_verilog
 
 __all__ = ["LayerFiles"]
 
-# -O1 on the C++ side compiles several times faster than -O3 and simulates nearly as fast: the
-# bench's own Python takes most of the time.
-_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", "-CFLAGS", "-O1")
+# The bench's own Python takes most of the time of a simulation, so that compiling fast is what
+# counts: little optimisation for the design, none for what runs once and for Verilator's library.
+_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw")
+_MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
 
 # Copied into every build directory, so that its Amaranth source needs no bnn2hw.
 _COMPONENTS = (
@@ -125,6 +126,7 @@ class LayerFiles:
             "output_signed": output.signed,
             "borders": len(layer.valid_taps(source)),
             "verilator_flags": _VERILATOR_FLAGS,
+            "make_flags": _MAKE_FLAGS,
             "targets": synthesis_targets(),
         }
 
@@ -178,6 +180,7 @@ class LayerFiles:
             },
             "targets": values["targets"],
             "verilator_flags": list(_VERILATOR_FLAGS),
+            "make_flags": list(_MAKE_FLAGS),
             "versions": versions(),
         }
 

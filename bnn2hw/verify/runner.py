@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from cocotb_tools.runner import get_runner
 
@@ -125,7 +126,7 @@ def _simulate_layer(
         )
         (results / "vectors.txt").write_text(text, encoding="utf-8")
         progress(f"{layer}: Verilator build")
-        build, built = _build(directory, top, manifest["verilator_flags"], waves)
+        build, built = _build(directory, top, manifest, waves)
         progress(f"{layer}: {len(vectors.kinds)} vectors")
         report = _run(directory, build, layer, top, seed, stall, waves)
     except ModelError as error:
@@ -180,14 +181,17 @@ def _environment(directory: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _build(directory: Path, top: str, flags: list[str], waves: bool) -> tuple[Path, bool]:
+def _build(directory: Path, top: str, manifest: dict[str, Any], waves: bool) -> tuple[Path, bool]:
     """Return the folder of the compiled simulation, and whether it had to be made."""
     sources = [directory / f"{top}.v", directory / "verilator.vlt"]
-    flags = [*flags, *(["--trace"] if waves else [])]
+    flags = [*manifest["verilator_flags"], *(["--trace"] if waves else [])]
+    make = manifest["make_flags"]
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.read_bytes())
-    digest.update(repr((flags, find_verilator()[0], importlib.metadata.version("cocotb"))).encode())
+    digest.update(
+        repr((flags, make, find_verilator()[0], importlib.metadata.version("cocotb"))).encode()
+    )
     build = directory / "results" / f"sim_build-{digest.hexdigest()[:16]}"
     done = build / "done"
     if done.exists():
@@ -197,6 +201,7 @@ def _build(directory: Path, top: str, flags: list[str], waves: bool) -> tuple[Pa
     log = build.parent / "build.log"
     try:
         with _environment(directory), redirect_stdout(StringIO()):
+            os.environ["MAKEFLAGS"] = " ".join([os.environ.get("MAKEFLAGS", ""), *make])
             get_runner("verilator").build(
                 sources=sources,
                 hdl_toplevel=top,

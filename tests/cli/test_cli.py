@@ -124,3 +124,33 @@ def test_verbose_twice_shows_the_traceback(run: Run) -> None:
 
     with pytest.raises(ModelError):
         run("-vv", "inspect", "nowhere.npz")
+
+
+@pytest.mark.slow
+def test_a_layer_goes_all_the_way(run: Run) -> None:
+    assert run("generate", "--layer", "conv1", "--plan", "mst", "--out", "build")[0] == 0
+    code, out, err = run("simulate", "build", "--vectors", "40", "--json", "simulation.json")
+    assert code == 0, err
+    assert "conv1" in out
+    (simulation,) = json.loads(Path("simulation.json").read_text())
+    assert simulation["real"] == 20
+    code, out, err = run(
+        "synth", "build", "--target", "lut6", "--target", "asic", "--baseline", "--json", "s.json"
+    )
+    assert code == 0, err
+    rows = [line for line in out.splitlines() if "conv1" in line]
+    assert [("direct" in row, "lut6" in row) for row in rows] == [
+        (True, True), (False, True), (True, False), (False, False),
+    ]  # fmt: skip
+    for item in json.loads(Path("s.json").read_text()):
+        cells, direct = item["result"]["cells"], item["baseline"]["cells"]
+        kind = "nand2" if item["result"]["target"] == "asic" else "luts"
+        assert 0 < cells[kind] < direct[kind]
+
+
+@pytest.mark.zoo
+def test_an_import_is_summed_up_and_written(run: Run, zoo: Path) -> None:
+    code, out, err = run("import", str(zoo / "TFC_1W1A.onnx"), "-o", "tfc.npz")
+    assert code == 0, err
+    assert "64x784" in out
+    assert run("inspect", "tfc.npz")[0] == 0
