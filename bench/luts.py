@@ -17,7 +17,7 @@ import bnn2hw
 from bnn2hw.report.tables import Table, number, ratio
 
 LAYERS = [("digits", "conv3"), ("cnv_w1a1_cifar10", "conv1"), ("tfc_w1a1_mnist", "fc0")]
-PLANS = ["mst", "auto"]
+PLANS = ["mst"]
 TARGETS = ["lut6", "ice40", "ecp5"]
 MARKER = "<!-- table: python bench/luts.py -->"
 

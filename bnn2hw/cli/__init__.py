@@ -53,6 +53,9 @@ def main() -> None:
             raise
         print(f"bnn2hw: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except MemoryError:
-        print("bnn2hw: out of memory; try a smaller layer", file=sys.stderr)
+    except (OSError, MemoryError) as error:
+        if _verbosity >= 2:
+            raise
+        what = "out of memory" if isinstance(error, MemoryError) else error
+        print(f"bnn2hw: {what}; -vv shows where", file=sys.stderr)
         sys.exit(1)

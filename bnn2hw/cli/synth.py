@@ -37,4 +37,8 @@ def synth(
         results = api.synthesise(directory, target or ["lut6"], baseline=baseline, progress=tell)
     found = [item.to_json() for item in results]
     show(synthesis_table(found), json_to=json)
+    if json is None or str(json) != "-":
+        for script in dict.fromkeys(item.result.script for item in results):
+            users = dict.fromkeys(i.result.target for i in results if i.result.script == script)
+            typer.echo(f"ABC script of {', '.join(users)}: {script}")
     write_json(json, found)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,18 +17,39 @@ from .templates import render
 
 __all__ = ["check_target", "write_build"]
 
-# What simulate, synth and the Makefiles leave behind; everything else is listed in the manifest.
-_LEFT_BEHIND = ("results", "sim_build", "results.xml", "__pycache__")
-
 WriteLayer = Callable[[Path], None]
 
+# What simulate, synth and the Makefiles leave in a layer's folder; all else is in the manifest.
+_LEFT_BEHIND = re.compile(
+    r"results/[\w-]+\.(json|log|xml|vcd|ltp)|results/vectors\.txt|results/sim_build-[0-9a-f]+/.*"
+    r"|results/direct/.*|results/\.yosys-[^/]*|sim_build/.*|results\.xml|(.*/)?__pycache__/.*"
+)
 
-def _files(directory: Path) -> Iterator[Path]:
-    """Yield the files below a directory, relative to it, less what later steps leave behind."""
-    for path in sorted(directory.rglob("*")):
-        relative = path.relative_to(directory)
-        if not path.is_dir() and not any(part in _LEFT_BEHIND for part in relative.parts):
-            yield relative
+
+def _files(layer: Path) -> list[str]:
+    """Return the files of a layer's folder, relative to it, less what later steps leave there."""
+    names = (path.relative_to(layer).as_posix() for path in layer.rglob("*") if not path.is_dir())
+    return sorted(name for name in names if not _LEFT_BEHIND.fullmatch(name))
+
+
+def _foreign(out: Path, listed: Collection[str], tops: Collection[str]) -> str | None:
+    """Return the first file or empty folder of a build that is not part of it, or None."""
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        top, _, rest = name.partition("/")
+        if path.is_dir() and not path.is_symlink():
+            inside = f"{rest}/" if rest else ""
+            empty = not any(path.iterdir())
+            known = not empty or rest in ("results", "sim_build") or _left(top, tops, inside)
+        else:
+            known = name in listed or _left(top, tops, rest)
+        if not known:
+            return name
+    return None
+
+
+def _left(top: str, tops: Collection[str], rest: str) -> bool:
+    return top in tops and _LEFT_BEHIND.fullmatch(rest) is not None
 
 
 def check_target(out: Path) -> None:
@@ -36,33 +58,42 @@ def check_target(out: Path) -> None:
     Raises
     ------
     BuildError
-        If the path is a file, cannot be written, or holds something other than an earlier build.
+        If the path is a file or the current folder, cannot be written, or holds something other
+        than an earlier build.
     """
-    parent = next(path for path in (out.parent, *out.parent.parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise BuildError("cannot write here", file=out, remedy="choose another --out")
-    if not out.exists() and not out.is_symlink():
-        return
-    if out.is_symlink() or not out.is_dir():
-        raise BuildError("this is not a directory", file=out, remedy="choose another --out")
-    if not any(out.iterdir()):
-        return
+    with _reported(out):
+        if out.resolve() == Path.cwd():
+            raise BuildError(
+                "this is the current folder, which cannot be replaced",
+                file=out,
+                remedy="choose another --out",
+            )
+        parent = next(path for path in (out.parent, *out.resolve().parents) if path.exists())
+        # An attempt tells more than permissions do: they mean little to root.
+        os.rmdir(tempfile.mkdtemp(prefix=".bnn2hw-", dir=parent))
+        if not out.exists() and not out.is_symlink():
+            return
+        if out.is_symlink() or not out.is_dir():
+            raise BuildError("this is not a directory", file=out, remedy="choose another --out")
+        if not any(out.iterdir()):
+            return
     try:
-        listed = read_manifest(out, "build").get("files")
+        manifest = read_manifest(out, "build")
     except BuildError:
         raise BuildError(
             "this directory holds something other than an earlier build",
             file=out,
             remedy="choose another --out or empty it",
         ) from None
-    known = set(listed) if isinstance(listed, list) else set()
-    for relative in _files(out):
-        if relative.as_posix() not in known | {"manifest.json"}:
-            raise BuildError(
-                f"this earlier build also holds {relative}, which would be lost",
-                file=out,
-                remedy="move it away or choose another --out",
-            )
+    listed, layers = manifest.get("files"), manifest.get("layers")
+    known = {"manifest.json", *(listed if isinstance(listed, list) else [])}
+    foreign = _foreign(out, known, list(layers.values()) if isinstance(layers, dict) else [])
+    if foreign is not None:
+        raise BuildError(
+            f"this earlier build also holds {foreign}, which would be lost",
+            file=out,
+            remedy="move it away or choose another --out",
+        )
 
 
 @contextmanager
@@ -71,12 +102,14 @@ def _reported(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise BuildError(f"cannot write here: {reason}", file=out) from None
+        raise BuildError(
+            f"cannot write here: {reason}", file=out, remedy="choose another --out"
+        ) from None
 
 
 def _same(left: Path, right: Path) -> bool:
-    names = list(_files(left))
-    return names == list(_files(right)) and all(
+    names = _files(left)
+    return names == _files(right) and all(
         filecmp.cmp(left / name, right / name, shallow=False) for name in names
     )
 
@@ -94,7 +127,7 @@ def _replace(new: Path, out: Path, tops: Sequence[str]) -> None:
     out.rename(earlier)
     try:
         new.rename(out)
-    except OSError:
+    except BaseException:
         earlier.rename(out)
         raise
     else:
@@ -162,7 +195,7 @@ def _summary(
     layers: Mapping[str, tuple[str, WriteLayer]],
     versions: Mapping[str, str],
 ) -> dict[str, object]:
-    files: Sequence[str] = [path.as_posix() for path in _files(new)]
+    files = sorted(p.relative_to(new).as_posix() for p in new.rglob("*") if p.is_file())
     return {
         "network": network,
         "layers": {name: top for name, (top, _) in layers.items()},

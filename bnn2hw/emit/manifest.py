@@ -14,6 +14,19 @@ from ..toolchain import find_yosys
 __all__ = ["FORMAT", "layer_directories", "manifest_text", "read_manifest", "versions"]
 
 FORMAT = 1
+_KEYS = {
+    "build": ("network", "layers", "files"),
+    "layer": (
+        "layer",
+        "top",
+        "input",
+        "output",
+        "pipeline",
+        "plan",
+        "verilator_flags",
+        "make_flags",
+    ),
+}
 
 
 def versions() -> dict[str, str]:
@@ -50,9 +63,9 @@ def read_manifest(directory: Path, kind: str) -> dict[str, Any]:
             file=directory,
             remedy="make one with 'bnn2hw generate'",
         )
-    if found.get("format") != FORMAT:
+    if any(key not in found for key in _KEYS[kind]) or found.get("format") != FORMAT:
         raise BuildError(
-            f"the manifest has format {found.get('format')!r}, this version reads {FORMAT}",
+            f"the manifest of format {found.get('format')!r} is not one that this version writes",
             file=path,
             remedy="generate the build again",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import sys
 
 __all__ = ["class_name", "top_name"]
 
@@ -32,13 +33,21 @@ _VERILOG = frozenset(
     wait_order wand weak weak0 weak1 while wildcard wire with within wor xnor xor
     """.split()
 )
-# What the layer's module would hide: the components' package and what they import.
-_TAKEN = frozenset({"amaranth", "cocotb", "hdl", "numpy", "pyosys", "results", "synth"})
+# What a layer's Python file would hide from the bench and the components, and the other names in
+# a layer's folder and module.
+_TAKEN = frozenset(
+    """
+    amaranth clk cocotb core false find_libpython hdl jinja2 makefile manifest none numpy plan
+    pygpi pyosys pytest results rst scipy sim_build synth true vectors verilator
+    """.split()
+) | {name.lower() for name in sys.stdlib_module_names}
+_PORTS = ("s_axis_", "m_axis_")
 
 
 def top_name(layer: str) -> str:
     """Return the name of a layer's module and files: its own wherever that can be."""
-    if layer in _VERILOG or keyword.iskeyword(layer) or layer.lower() in _TAKEN:
+    taken = layer.lower() in _TAKEN or layer.startswith(_PORTS)
+    if layer in _VERILOG or keyword.iskeyword(layer) or taken:
         return f"layer_{layer}"
     return layer
 

@@ -44,10 +44,13 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
         or records, or is larger than :data:`SIZE_LIMIT` when unpacked.
     """
     path = Path(path)
-    if not path.exists():
-        raise ModelError("there is no such file", file=path)
-    if not path.is_file():
-        raise ModelError("is not a file", file=path)
+    try:
+        if not path.exists():
+            raise ModelError("there is no such file", file=path)
+        if not path.is_file():
+            raise ModelError("is not a file", file=path)
+    except OSError as error:  # no permission on the way, or a name that is too long
+        raise ModelError(f"cannot be read: {error.strerror}", file=path) from None
     with _told("cannot be read as .npz", path), zipfile.ZipFile(path) as archive:
         members = _members(archive, path)
         return {name: _read_member(archive, member, path) for name, member in members.items()}

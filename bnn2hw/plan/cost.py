@@ -179,20 +179,20 @@ def _cells(graph: AdderGraph) -> tuple[int, int]:
 
 def _arrivals(graph: AdderGraph) -> list[tuple[int, ...]]:
     """Return the level at which each bit of each value is ready, in full adders."""
-    ready: list[tuple[int, ...]] = [(0,) * graph.width(0)] * graph.inputs
+    ready: list[tuple[int, ...]] = [(0,) * max(graph.width(0), 1)] * graph.inputs
     for value, node in graph.numbered():
         if isinstance(node, Count):
             ready.append(_popcount(len(node.taps))[1])
             continue
         width = graph.width(value)
         terms = [_shifted(ready[source], shift) for source, shift, _ in _steps(graph, node)]
-        queue = [(max(term), number, term) for number, term in enumerate(terms)]
+        queue = [(max(term, default=0), number, term) for number, term in enumerate(terms)]
         heapify(queue)
         # a balanced tree: the two earliest operands first
         for number in range(len(terms), 2 * len(terms) - 1):
             (_, _, first), (_, _, second) = heappop(queue), heappop(queue)
             total = _added(first, second, min(max(len(first), len(second)) + 1, width))
-            heappush(queue, (max(total), number, total))
+            heappush(queue, (max(total, default=0), number, total))
         result = queue[0][2] if queue else (0,)
         ready.append(_added(result, (0,), width) if node.constant else result)
     return ready
@@ -213,7 +213,7 @@ def _added(first: tuple[int, ...], second: tuple[int, ...], width: int) -> tuple
         alone = (one >= 0) + (two >= 0) + (carry >= 0) <= 1
         carry = -1 if alone else last + 1
         result.append(last if alone else carry)
-    return tuple(result)
+    return tuple(result) or (-1,)  # a sum that is always 0 is there at once
 
 
 def _read(readout: Readout) -> list[tuple[int, bool]]:

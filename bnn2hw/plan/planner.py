@@ -10,9 +10,37 @@ from .direct import direct_graph
 from .layer_plan import LayerPlan, make_plan
 from .mst import ChannelForest, tree_graph
 
-__all__ = ["METHODS", "plan_layer"]
+__all__ = ["METHODS", "check_options", "plan_layer"]
 
 METHODS = ("direct", "mst", "auto")
+
+
+def check_options(method: str, max_depth: int | None, layer: str | None = None) -> None:
+    """Check that a planner of this name exists and takes this bound.
+
+    Raises
+    ------
+    UsageError
+        If it does not.
+    """
+    if method not in METHODS:
+        raise UsageError(
+            f"plan {method!r} is unknown",
+            layer=layer,
+            remedy=f"choose one of {', '.join(METHODS)}",
+        )
+    if max_depth is not None and max_depth < 1:
+        raise UsageError(
+            f"a tree cannot have a depth of {max_depth}",
+            layer=layer,
+            remedy="give a depth of at least 1, or none",
+        )
+    if method == "direct" and max_depth is not None:
+        raise UsageError(
+            "a direct plan has no tree whose depth could be bounded",
+            layer=layer,
+            remedy="leave the depth out, or choose the plan mst or auto",
+        )
 
 
 def plan_layer(
@@ -47,24 +75,7 @@ def plan_layer(
     PlanError
         If the layer cannot be planned.
     """
-    if method not in METHODS:
-        raise UsageError(
-            f"plan {method!r} is unknown",
-            layer=layer.name,
-            remedy=f"choose one of {', '.join(METHODS)}",
-        )
-    if max_depth is not None and max_depth < 1:
-        raise UsageError(
-            f"a tree cannot have a depth of {max_depth}",
-            layer=layer.name,
-            remedy="give a depth of at least 1, or none",
-        )
-    if method == "direct" and max_depth is not None:
-        raise UsageError(
-            "a direct plan has no tree whose depth could be bounded",
-            layer=layer.name,
-            remedy="leave the depth out, or choose the plan mst or auto",
-        )
+    check_options(method, max_depth, layer.name)
     layer.output(source)
     if method == "direct":
         return make_plan(layer, source, method, direct_graph(layer, source, complement))

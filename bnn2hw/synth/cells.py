@@ -9,8 +9,9 @@ from dataclasses import dataclass
 __all__ = ["CellCounts", "count_cells"]
 
 _LUT = re.compile(r"LUT(\d)$")
-# Each of these is one lookup table with so many inputs.
-_SINGLE_LUTS = {"SB_LUT4": 4, "ALU": 4}
+# Cells that take lookup tables of four inputs without being called so, and how many: the adders
+# of ECP5 and Gowin are made of them.
+_TAKES_LUT4 = {"SB_LUT4": 1, "ALU": 1, "CCU2C": 2}
 _CARRIES = frozenset({"CARRY4", "CARRY8", "SB_CARRY", "CCU2C", "ALU"})
 _MULTIPLEXERS = re.compile(r"(MUXF\d|PFUMX|L6MUX21|MUX2_LUT\d)$")
 _FLIP_FLOPS = re.compile(r"(FD[RSCP]E(_1)?|SB_DFF\w*|TRELLIS_FF|DFF\w*|\$_S?DFF\w*_)$")
@@ -46,7 +47,7 @@ class CellCounts:
     Attributes
     ----------
     luts
-        Lookup tables of all sizes.
+        Lookup tables of all sizes, with those inside the adder cells of ECP5 and Gowin.
     luts_by_size
         By number of inputs; a generic ``$lut`` has the target's size.
     carries, multiplexers, flip_flops, memories
@@ -77,7 +78,7 @@ def count_cells(cells: Mapping[str, int], lut_size: int) -> CellCounts:
             continue
         size = _lut_inputs(cell, lut_size)
         if size is not None:
-            luts[str(size)] = luts.get(str(size), 0) + count
+            luts[str(size)] = luts.get(str(size), 0) + count * _TAKES_LUT4.get(cell, 1)
         if cell in _CARRIES:
             totals["carries"] += count
         elif size is not None:
@@ -103,7 +104,7 @@ def _lut_inputs(cell: str, lut_size: int) -> int | None:
     """Return the inputs of a lookup table; None for other cells."""
     if cell == "$lut":
         return lut_size
-    if cell in _SINGLE_LUTS:
-        return _SINGLE_LUTS[cell]
+    if cell in _TAKES_LUT4:
+        return 4
     found = _LUT.match(cell)
     return int(found.group(1)) if found else None

@@ -99,12 +99,13 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
     digest = hashlib.sha256(b"\0".join([verilog, script.encode(), version.encode()])).hexdigest()
     try:
         results.mkdir(exist_ok=True)
-        figures, seconds = _earlier(results, target, digest), 0.0
+        kept = results / f"{target}.figures.json"
+        figures, seconds = _earlier(kept, digest), 0.0
         if figures is None:
             start = time.perf_counter()
             figures = _run(directory, layer, top, target, script, timeout)
             seconds = time.perf_counter() - start
-            _write(results / f"{target}.json", {"content": digest, "yosys": version, **figures})
+            _write(kept, {"content": digest, "yosys": version, **figures})
     except OSError as error:
         raise BuildError(
             f"cannot write results: {error.strerror}", file=results, layer=layer
@@ -119,10 +120,10 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
     )
 
 
-def _earlier(results: Path, target: str, digest: str) -> dict[str, Any] | None:
+def _earlier(path: Path, digest: str) -> dict[str, Any] | None:
     """Return the figures of an earlier run on the same content."""
     try:
-        found = json.loads((results / f"{target}.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("content") == digest else None

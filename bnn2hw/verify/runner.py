@@ -20,7 +20,7 @@ from cocotb_tools.runner import get_runner
 
 from ..emit.manifest import layer_directories, read_manifest
 from ..emit.vectors import Vectors, vector_text
-from ..errors import BuildError, ModelError, ToolError, VerificationError
+from ..errors import BuildError, ModelError, ToolError, UsageError, VerificationError
 from ..model import load
 from ..toolchain import find_verilator, verilator_environment
 from .vectors import make_vectors
@@ -28,6 +28,9 @@ from .vectors import make_vectors
 __all__ = ["SimulationResult", "simulate"]
 
 Progress = Callable[[str], None]
+
+# Elements of all vectors beside the corners: half a GiB of them.
+_ELEMENTS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,22 @@ def _simulate_layer(
     manifest = read_manifest(directory, "layer")
     layer, top = manifest["layer"], manifest["top"]
     results = directory / "results"
+    for needed in (f"{top}.v", f"test_{top}.py", "verilator.vlt"):
+        if not (directory / needed).is_file():
+            raise BuildError(
+                f"{needed} is missing", file=directory, remedy="generate the build again"
+            )
     try:
         network = load(directory / "layer.npz")
+        most = _ELEMENTS // manifest["input"]["elements"]
+        if count > most:
+            raise UsageError(
+                f"{count:,} vectors of this layer take too much memory",
+                layer=layer,
+                remedy=f"give at most {most:,}",
+            )
         results.mkdir(exist_ok=True)
+        (results / "simulation.json").unlink(missing_ok=True)
         progress(f"{layer}: expected outputs of the golden model")
         vectors = make_vectors(network, count, seed)
         text = vector_text(

@@ -12,11 +12,16 @@ from bnn2hw.emit.build import check_target, write_build
 from bnn2hw.emit.manifest import layer_directories, manifest_text, read_manifest
 from bnn2hw.errors import BuildError
 
+LAYER = {
+    "layer": "conv", "top": "conv", "input": {}, "output": {}, "pipeline": None, "plan": {},
+    "verilator_flags": [], "make_flags": [],
+}  # fmt: skip
+
 
 def writer(text: str = "hardware") -> Callable[[Path], None]:
     def write(directory: Path) -> None:
         (directory / "conv.v").write_text(text)
-        (directory / "manifest.json").write_text(manifest_text("layer", {"layer": "conv"}))
+        (directory / "manifest.json").write_text(manifest_text("layer", LAYER))
 
     return write
 
@@ -107,12 +112,46 @@ def test_other_peoples_directories_are_refused(tmp_path: Path) -> None:
     assert (foreign / "thesis.tex").exists()
 
 
-def test_a_build_with_a_foreign_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["conv/notes.txt", "conv/results/notes.txt", "results/notes.txt", "mine/results/a.json"],
+)
+def test_a_build_with_a_foreign_file_is_refused(tmp_path: Path, name: str) -> None:
     build(tmp_path / "out")
-    (tmp_path / "out" / "conv" / "notes.txt").write_text("mine")
-    with pytest.raises(BuildError, match=r"also holds conv/notes.txt"):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(BuildError, match=f"also holds {name}"):
         build(tmp_path / "out", "other")
-    assert (tmp_path / "out" / "conv" / "notes.txt").read_text() == "mine"
+    assert path.read_text() == "mine"
+
+
+def test_a_build_with_a_foreign_empty_folder_is_refused(tmp_path: Path) -> None:
+    build(tmp_path / "out")
+    (tmp_path / "out" / "mine").mkdir()
+    with pytest.raises(BuildError, match="also holds mine"):
+        build(tmp_path / "out")
+
+
+def test_what_later_steps_leave_is_no_hindrance(tmp_path: Path) -> None:
+    build(tmp_path / "out")
+    for name in (
+        "results/lut6.json", "results/sim_build-0a1b/Vtop.cpp", "results/conv.vcd", "results.xml",
+        "sim_build/Vtop", "__pycache__/test_conv.cpython-311.pyc", "hdl/__pycache__/a.pyc",
+        "results/direct/manifest.json", "results/vectors.txt",
+    ):  # fmt: skip
+        path = tmp_path / "out" / "conv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("left")
+    build(tmp_path / "out", "other")
+    assert not (tmp_path / "out" / "conv" / "results").exists()
+
+
+def test_the_current_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "", "../" + tmp_path.name):
+        with pytest.raises(BuildError, match="the current folder"):
+            check_target(Path(name))
 
 
 def test_files_links_and_unwritable_places_are_refused(tmp_path: Path) -> None:
@@ -140,13 +179,15 @@ def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
         ("[" * 100_000, "not a build directory"),
         ('{"tool": "bnn2hw", "kind": "layer", "format": 1}', "not a build directory"),
         ('{"tool": "bnn2hw", "kind": "build", "format": 99}', "format 99"),
-        ('{"tool": "bnn2hw", "kind": "build", "format": 1}', "lists no layers"),
+        ('{"tool": "bnn2hw", "kind": "build", "format": 1}', "not one that this version writes"),
         (
-            '{"tool": "bnn2hw", "kind": "build", "format": 1, "layers": {"a": "../../etc"}}',
+            '{"tool": "bnn2hw", "kind": "build", "format": 1, "network": "n", "files": [],'
+            ' "layers": {"a": "../../etc"}}',
             "lists no layers",
         ),
         (
-            '{"tool": "bnn2hw", "kind": "build", "format": 1, "layers": {"a": "a"}}',
+            '{"tool": "bnn2hw", "kind": "build", "format": 1, "network": "n", "files": [],'
+            ' "layers": {"a": "a"}}',
             "not a layer directory",
         ),
     ],

@@ -16,6 +16,12 @@ from bnn2hw.emit.names import class_name, top_name
         ("class", "layer_class"),
         ("hdl", "layer_hdl"),
         ("None", "layer_None"),
+        ("none", "layer_none"),
+        ("random", "layer_random"),
+        ("json", "layer_json"),
+        ("clk", "layer_clk"),
+        ("s_axis_tdata", "layer_s_axis_tdata"),
+        ("Makefile", "layer_Makefile"),
     ],
 )
 def test_names_are_kept_wherever_they_can_be(layer: str, top: str) -> None:

@@ -141,3 +141,13 @@ def test_auto_has_the_least_area_delay(source: Tensor, max_depth: int | None) ->
 def test_auto_takes_the_direct_plan_where_nothing_is_shared() -> None:
     layer = dense(random_bits(1, 16))
     assert plan_layer(layer, vector(16)).method == "direct"
+
+
+def test_inputs_that_are_always_the_same_cost_nothing_to_wait_for() -> None:
+    for value in (0, 3, -2):
+        weights = np.array([[1, 0, 1], [0, 0, 1]], dtype=np.uint8)
+        layer = BinaryDense("fc", ("input",), weights)
+        source = Tensor((3,), Integer(value, value))
+        for method in ("direct", "mst", "auto"):
+            cost = plan_cost(plan_layer(layer, source, method), layer, source)
+            assert cost.logic_levels >= 0

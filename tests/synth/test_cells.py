@@ -17,8 +17,8 @@ def test_cells_of_all_families() -> None:
         },
         6,
     )  # fmt: skip
-    assert found.luts == 15
-    assert found.luts_by_size == {"1": 1, "4": 4, "6": 10}
+    assert found.luts == 23
+    assert found.luts_by_size == {"1": 1, "4": 12, "6": 10}
     assert (found.carries, found.multiplexers, found.flip_flops, found.memories) == (7, 15, 31, 7)
     assert found.other == {"INV": 3}
     assert found.nand2 is None

@@ -24,12 +24,19 @@ endmodule
 """
 
 
-def layer_directory(folder: Path, verilog: str, top: str = "small") -> Path:
+LAYER = {
+    "layer": "small", "top": "small", "input": {}, "output": {}, "pipeline": None, "plan": {},
+    "verilator_flags": [], "make_flags": [],
+}  # fmt: skip
+
+
+def layer_directory(folder: Path, verilog: str) -> Path:
     """Return a layer's directory as a build has it, with the scripts of all targets."""
+    top = "small"
     directory = folder / top
     (directory / "synth").mkdir(parents=True)
     (directory / f"{top}.v").write_text(verilog)
-    (directory / "manifest.json").write_text(manifest_text("layer", {"layer": top, "top": top}))
+    (directory / "manifest.json").write_text(manifest_text("layer", LAYER))
     for target in synthesis_targets():
         (directory / "synth" / f"{target}.ys").write_text(
             render(f"synth/{target}.ys.j2", top=top, verilog=f"{top}.v", target=target)
@@ -84,14 +91,14 @@ def test_the_same_content_is_synthesised_once(tmp_path: Path) -> None:
     changed = synthesise(directory, "lut6")
     assert changed.seconds > 0
     assert changed.luts == first.luts + 1
-    (directory / "results" / "lut6.json").write_text("{broken")
+    (directory / "results" / "lut6.figures.json").write_text("{broken")
     assert synthesise(directory, "lut6").luts == changed.luts
 
 
 def test_figures_land_in_the_build(tmp_path: Path) -> None:
     directory = layer_directory(tmp_path, SMALL)
     result = synthesise(directory, "lut6")
-    found = json.loads((directory / "results" / "lut6.json").read_text())
+    found = json.loads((directory / "results" / "lut6.figures.json").read_text())
     assert found["cells"]["$lut"] == result.luts
     assert "seconds" not in found
     assert (
@@ -105,7 +112,7 @@ def test_failures_are_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SynthesisError, match=r"layer small: target lut6: .*syntax error") as caught:
         synthesise(directory, "lut6")
     assert "\n" not in str(caught.value)
-    assert not (directory / "results" / "lut6.json").exists()
+    assert not (directory / "results" / "lut6.figures.json").exists()
     with pytest.raises(SynthesisError, match=r"abacus.ys: layer small: No such file"):
         synthesise(directory, "abacus")
     (directory / "small.v").unlink()
