@@ -131,8 +131,7 @@ class CompressorTree:
             The module.
         bits
             For each level at which bits arrive, the values whose bits make each column. They
-            come in the stage of that level.
-            Bits that are constant are 1.
+            come in the stage of that level; constant ones are 1.
         pipeline
             Where the registers lie.
         advance
@@ -157,9 +156,6 @@ class _Column:
 
     def __init__(self) -> None:
         self._parts: list[tuple[Value, int, int]] = []
-
-    def __len__(self) -> int:
-        return sum(stop - start for _, start, stop in self._parts)
 
     def add(self, value: Value) -> None:
         """Put the bits of a value behind the others."""
@@ -253,7 +249,7 @@ class _Adders:
     def compress(self, bits: Sequence[Value], low: int, columns: int) -> list[Value]:
         """Return the outputs of compressors with ``low`` inputs in their own column.
 
-        Only the outputs of the first ``columns`` columns are made.
+        There are no more than ``columns`` of them.
         """
         first, carry = self.full(*bits[:3])
         if low == 3:
@@ -265,7 +261,5 @@ class _Adders:
             second, other = self.full(*bits[3:6])
             ones = self._signal(first ^ second, "sums")
             third = self._signal(first & second, "both")
-        if columns == 1:
-            return [ones]
         twos, fours = self.full(carry, other, third)
         return [ones, twos, fours][:columns]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bnn2hw.emit.verilog import to_rtlil, to_verilog
@@ -15,6 +16,8 @@ from bnn2hw.errors import ToolError
 from bnn2hw.gateware.axi_stream import AxiStreamLayer
 from bnn2hw.model import BIPOLAR, BinaryDense, Tensor
 from bnn2hw.plan import plan_layer
+from bnn2hw.plan.graph import AdderGraph, Count
+from bnn2hw.plan.outputs import BitReadout
 from tests.plan.strategies import random_bits
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +50,16 @@ def test_equal_popcounts_are_one_module() -> None:
     names = modules(to_verilog(to_rtlil(layer("direct", None), "fc")))
     assert [name for name in names if "popcount" in name] == ["fc_popcount40"]
     assert sum(name.startswith("fc_channel") for name in names) == 8
+
+
+def test_modules_of_the_same_name_are_told_apart() -> None:
+    taps = np.arange(3)
+    graph = AdderGraph(3, 0, 1, (Count(taps, taps > 0, "core"),), ())
+    readout = BitReadout(np.array([3]), np.array([[1]], np.int8), np.array([[2]]))
+    verilog = to_verilog(to_rtlil(AxiStreamLayer(graph, readout), "fc"))
+    assert modules(verilog) == ["fc", "fc_core", "fc_core_2", "fc_popcount3", "fc_readout"]
+    assert "fc_core core (" in verilog
+    assert "fc_core_2 core (" in verilog
 
 
 def test_registers_have_an_enable() -> None:
