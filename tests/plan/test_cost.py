@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn2hw.model import BIPOLAR, BinaryConv, Bipolar, Integer, LinearLayer, Tensor, Threshold
+from bnn2hw.model import (
+    BIPOLAR,
+    BinaryConv,
+    BinaryDense,
+    Bipolar,
+    Integer,
+    LinearLayer,
+    Tensor,
+    Threshold,
+)
 from bnn2hw.plan import candidates, plan_cost, plan_layer
 from bnn2hw.plan.auto import DEPTHS
 from bnn2hw.plan.cost import _added, _popcount
