@@ -91,7 +91,15 @@ class BuildError(Bnn2hwError):
 
 
 class ToolError(Bnn2hwError):
-    """An external tool that is missing, too old, or failed."""
+    """An external tool that is missing, too old, or failed.
+
+    Attributes
+    ----------
+    log
+        What the tool wrote until it failed; empty where it never ran.
+    """
+
+    log = ""
 
 
 class VerificationError(Bnn2hwError):

@@ -79,7 +79,8 @@ class Yosys:
         Raises
         ------
         ToolError
-            If Yosys fails, with its last error line, or takes longer than the timeout.
+            If Yosys fails, with its last error line, or takes longer than the timeout; with the
+            log so far.
         """
         with tempfile.NamedTemporaryFile(
             "w", suffix=".ys", dir=directory, prefix=".yosys-", encoding="utf-8"
@@ -94,6 +95,8 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
     with subprocess.Popen(
         command,
         cwd=directory,
+        # ABC's files go with the directory, also when it is stopped.
+        env={**os.environ, "TMPDIR": str(directory.resolve())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,7 +107,10 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
         try:
             log, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{what} took longer than {timeout:g} s and was stopped") from None
+            os.killpg(process.pid, signal.SIGKILL)
+            log, _ = process.communicate()
+            reason = f"{what} took longer than {timeout:g} s and was stopped"
+            raise _failure(reason, log) from None
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -112,8 +118,14 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
         lines = [line.strip() for line in log.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
         reason = errors[-1] if errors else "no output"
-        raise ToolError(f"{what} failed with exit code {process.returncode}: {reason}")
+        raise _failure(f"{what} failed with exit code {process.returncode}: {reason}", log)
     return log
+
+
+def _failure(reason: str, log: str) -> ToolError:
+    error = ToolError(reason)
+    error.log = log
+    return error
 
 
 def _package_version(package: str) -> str | None:
