@@ -106,9 +106,8 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
     ) as process:
         try:
             log, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            log, _ = process.communicate()
+        except subprocess.TimeoutExpired as expired:
+            log = (expired.output or b"").decode(errors="replace")
             reason = f"{what} took longer than {timeout:g} s and was stopped"
             raise _failure(reason, log) from None
         finally:
