@@ -24,7 +24,9 @@ __all__ = ["LayerFiles"]
 
 # The bench's own Python takes most of the time of a simulation, so that compiling fast is what
 # counts: little optimisation for the design, none for what runs once and for Verilator's library.
-_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw")
+# Small C++ functions and files: the compiler's time grows faster than their size.
+_SPLIT_FLAGS = ("--output-split", "20000", "--output-split-cfuncs", "2000")
+_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", *_SPLIT_FLAGS)
 _MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
 
 # Copied into every build directory, so that its Amaranth source needs no bnn2hw.
