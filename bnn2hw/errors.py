@@ -16,6 +16,7 @@ __all__ = [
     "PlanError",
     "SynthesisError",
     "ToolError",
+    "TrainingError",
     "UsageError",
     "VerificationError",
 ]
@@ -80,6 +81,10 @@ class ModelError(Bnn2hwError):
 
 class ImportFailure(Bnn2hwError):
     """A file of another format that cannot be turned into a model."""
+
+
+class TrainingError(Bnn2hwError):
+    """A recipe that makes no sense, or a training that cannot go on."""
 
 
 class PlanError(Bnn2hwError):

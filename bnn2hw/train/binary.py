@@ -58,13 +58,13 @@ class _Sign(torch.autograd.Function):
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (x,) = context.saved_tensors
         return gradient * _slope(x, context.estimator, context.progress), None, None
 
 
 def sign(x: Tensor, estimator: str = "clip", progress: float = 0.0) -> Tensor:
-    """Return -1 or +1, sign(0) = +1, with the gradient of an estimator.
+    """Return -1 or +1, with the gradient of an estimator; 0 gives +1.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def sign(x: Tensor, estimator: str = "clip", progress: float = 0.0) -> Tensor:
     progress
         How far training is, 0 to 1; of use to ``ede`` alone.
     """
-    return _Sign.apply(x, estimator, progress)  # type: ignore[no-any-return]
+    return _Sign.apply(x, estimator, progress)
 
 
 class Sign(nn.Module):
@@ -133,7 +133,7 @@ class SignBinariser(WeightBinariser):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the signs."""
-        return self.sign(standardised(weight) if self.standardise else weight)  # type: ignore[no-any-return]
+        return self.sign(standardised(weight) if self.standardise else weight)
 
 
 def standardised(weight: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class BinaryLayer(nn.Module):
 
     def binary_weight(self) -> Tensor:
         """Return -1 and +1 of the weight's shape, with a gradient to the latent weight."""
-        return self.binariser(self.weight)  # type: ignore[no-any-return]
+        return self.binariser(self.weight)
 
     def scale(self) -> Tensor:
         """Return the mean absolute latent weight of each output channel, without a gradient."""
