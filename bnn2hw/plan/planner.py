@@ -9,10 +9,13 @@ from .auto import choose
 from .direct import direct_graph
 from .layer_plan import LayerPlan, make_plan
 from .mst import ChannelForest, tree_graph
+from .subbit import subbit_graph
 
 __all__ = ["METHODS", "check_options", "plan_layer"]
 
-METHODS = ("direct", "mst", "auto")
+METHODS = ("direct", "mst", "subbit", "auto")
+# the methods without a tree
+_GRAPHS = {"direct": direct_graph, "subbit": subbit_graph}
 
 
 def check_options(method: str, max_depth: int | None, layer: str | None = None) -> None:
@@ -35,9 +38,9 @@ def check_options(method: str, max_depth: int | None, layer: str | None = None) 
             layer=layer,
             remedy="give a depth of at least 1, or none",
         )
-    if method == "direct" and max_depth is not None:
+    if method in _GRAPHS and max_depth is not None:
         raise UsageError(
-            "a direct plan has no tree whose depth could be bounded",
+            f"a {method} plan has no tree whose depth could be bounded",
             layer=layer,
             remedy="leave the depth out, or choose the plan mst or auto",
         )
@@ -59,8 +62,9 @@ def plan_layer(
         The layer, and the shape and format of its input.
     method
         ``direct``: one popcount a distinct row. ``mst``: each channel from its parent in a
-        minimum spanning tree over Hamming distances (Eq. 3 of the MST supplement). ``auto``: the
-        least product of estimated LUTs and levels among these and trees of bounded depth.
+        minimum spanning tree over Hamming distances (Eq. 3 of the MST supplement). ``subbit``:
+        each kernel of an input channel once, and sums of them. ``auto``: the least product of
+        estimated LUTs and levels among these and trees of bounded depth.
     max_depth
         Bound for the depth of the tree in edges, at least 1.
     complement
@@ -77,8 +81,8 @@ def plan_layer(
     """
     check_options(method, max_depth, layer.name)
     layer.output(source)
-    if method == "direct":
-        return make_plan(layer, source, method, direct_graph(layer, source, complement))
+    if method in _GRAPHS:
+        return make_plan(layer, source, method, _GRAPHS[method](layer, source, complement))
     if method == "auto":
         return choose(layer, source, max_depth=max_depth, complement=complement)
     tree = ChannelForest(layer, source, complement).tree(max_depth)
