@@ -76,6 +76,11 @@ class LayerShape:
         return self.outputs * (self.inputs // self.groups) * prod(self.kernel)
 
     @property
+    def macs(self) -> int:
+        """Return the products of one inference."""
+        return self.positions * self.weights
+
+    @property
     def is_vector(self) -> bool:
         """Return whether indices stand for vectors of input channels, not for kernels."""
         return self.kernel == (1, 1)
@@ -155,14 +160,17 @@ def subset_bits(shape: LayerShape, tau: int) -> int:
     return shape.unit << tau
 
 
-def is_shared(shape: LayerShape, tau: int) -> bool:
-    """Return whether the published figures share computation: 2^tau < output channels."""
-    return 1 << tau < shape.outputs // shape.groups
+def is_shared(shape: LayerShape, tau: int, *, closed: bool = False) -> bool:
+    """Return whether sharing pays by the published rule: fewer table entries than look-ups.
+
+    That is 2^tau < output channels; a subset ``closed`` under negation has half the entries.
+    """
+    return 1 << (tau - closed) < shape.outputs // shape.groups
 
 
 def binary_ops(shape: LayerShape) -> int:
     """Return the bit-ops of a 1-bit layer: one a weight and position, in every convention."""
-    return shape.positions * shape.weights
+    return shape.macs
 
 
 def reuse_ops(shape: LayerShape, params: int, reuses: int, convention: Convention) -> int:
@@ -182,9 +190,9 @@ def subbit_ops(shape: LayerShape, tau: int, convention: Convention, *, closed: b
     one. A subset that is ``closed`` under negation needs half the table. An entry is a count of
     0 to 8 or 9 matches, or as many as the kernel has taps.
     """
-    if not is_shared(shape, tau):
+    if not is_shared(shape, tau, closed=closed):
         return binary_ops(shape)
-    entries = 1 << (tau - 1 if closed else tau)
+    entries = 1 << (tau - closed)
     terms = convention.vector_terms if shape.is_vector else shape.unit
     # a last, shorter vector has a table of its own, as a full one
     tables = shape.units_of_output * shape.groups
