@@ -1,25 +1,33 @@
 """The network as integers: layers, formats, thresholds, and the model file."""
 
+from .codebook import Codebook
 from .file import load, save
 from .formats import BIPOLAR, Bipolar, Format, Integer, Tensor
-from .layers import Argmax, Binarize, BinaryConv, BinaryDense, Layer, LinearLayer, MaxPool
+from .groups import BaseGroup
+from .layers import BinaryConv, BinaryDense, Layer, LinearLayer
 from .network import Network, Samples
+from .streams import Affine, Argmax, Binarize, MaxPool, Quantize, SumPool
 from .threshold import Threshold
 
 __all__ = [
     "BIPOLAR",
+    "Affine",
     "Argmax",
+    "BaseGroup",
     "Binarize",
     "BinaryConv",
     "BinaryDense",
     "Bipolar",
+    "Codebook",
     "Format",
     "Integer",
     "Layer",
     "LinearLayer",
     "MaxPool",
     "Network",
+    "Quantize",
     "Samples",
+    "SumPool",
     "Tensor",
     "Threshold",
     "load",

@@ -12,21 +12,34 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
 from .arrays import read_arrays
-from .formats import BIPOLAR, Bipolar, Format, Integer, Tensor
-from .layers import Argmax, Binarize, BinaryConv, BinaryDense, Layer, MaxPool
+from .fields import (
+    CODECS,
+    OPTIONAL,
+    FileArrays,
+    as_integer,
+    as_list,
+    as_object,
+    as_string,
+    check_keys,
+    read_format,
+    short,
+    write_format,
+)
+from .formats import Bipolar, Format, Tensor
+from .groups import BaseGroup
+from .layers import BinaryConv, BinaryDense, Layer
 from .limits import check_input, check_layer
 from .network import Network, Samples
-from .threshold import Threshold
+from .streams import Affine, Argmax, Binarize, MaxPool, Quantize, SumPool
 
 __all__ = ["FORMAT", "load", "save"]
 
@@ -36,14 +49,16 @@ FORMAT = 1
 _ENTRY = "network"
 _KIND = "bnn2hw network"
 _TEXT_LIMIT = 1 << 24
-_INT_LIMIT = 1 << 40
 
 _TYPES: dict[str, type[Layer]] = {
+    "affine": Affine,
     "argmax": Argmax,
     "binarize": Binarize,
     "binary_conv": BinaryConv,
     "binary_dense": BinaryDense,
     "max_pool": MaxPool,
+    "quantize": Quantize,
+    "sum_pool": SumPool,
 }
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 
@@ -112,7 +127,7 @@ def _describe(network: Network, arrays: dict[str, NDArray[Any]]) -> dict[str, An
         "name": network.name,
         "input": {
             "shape": [int(n) for n in network.input.shape],
-            "format": _describe_format(network.input.format),
+            "format": write_format(network.input.format),
         },
         "layers": [_describe_layer(layer, arrays) for layer in network.layers],
         "classes": list(network.classes),
@@ -121,13 +136,16 @@ def _describe(network: Network, arrays: dict[str, NDArray[Any]]) -> dict[str, An
     }
     if network.samples is not None:
         text["samples"] = _describe_samples(network.samples, network.input.format, arrays)
+    if network.groups:
+        text["groups"] = [
+            {
+                "name": group.name,
+                "bases": [list(base) for base in group.bases],
+                "output": group.output,
+            }
+            for group in network.groups
+        ]
     return text
-
-
-def _describe_format(value: Format) -> dict[str, Any]:
-    if isinstance(value, Bipolar):
-        return {"type": "bipolar"}
-    return {"type": "integer", "low": int(value.low), "high": int(value.high)}
 
 
 def _describe_layer(layer: Layer, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
@@ -137,7 +155,9 @@ def _describe_layer(layer: Layer, arrays: dict[str, NDArray[Any]]) -> dict[str, 
         "inputs": list(layer.inputs),
     }
     for name in _fields(type(layer)):
-        text[name] = _CODECS[name].write(getattr(layer, name), f"{layer.name}.{name}", arrays)
+        if name in OPTIONAL and getattr(layer, name) is None:
+            continue
+        text[name] = CODECS[name].write(getattr(layer, name), f"{layer.name}.{name}", arrays)
     return text
 
 
@@ -173,7 +193,7 @@ def load(path: str | Path) -> Network:
     path = Path(path)
     arrays = read_arrays(path)
     try:
-        return _build(_Arrays(arrays), _parse(arrays.pop(_ENTRY, None)))
+        return _build(FileArrays(arrays), _parse(arrays.pop(_ENTRY, None)))
     except ModelError as error:
         raise error.located(file=path) from error
     except (MemoryError, OverflowError, RecursionError) as error:
@@ -196,7 +216,7 @@ def _parse(entry: NDArray[Any] | None) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:
         raise ModelError(f"entry {_ENTRY!r} is not JSON: {str(error)[:200]}") from error
-    return _object(text, "the description")
+    return as_object(text, "the description")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -210,52 +230,28 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
 
 
-@dataclass
-class _Arrays:
-    """The arrays of a file, each to be taken by name."""
-
-    arrays: dict[str, NDArray[Any]]
-    taken: set[str] = field(default_factory=set)
-
-    def take(self, name: Any, what: str) -> NDArray[Any]:
-        if not isinstance(name, str) or name not in self.arrays:
-            raise ModelError(f"{what}: there is no array {_short(name)}")
-        if name in self.taken:
-            raise ModelError(f"{what}: array {name!r} belongs to something else already")
-        self.taken.add(name)
-        return self.arrays[name]
-
-    def integers(self, name: Any, what: str, dtype: type[np.integer]) -> NDArray[Any]:
-        array = self.take(name, what)
-        if array.dtype.kind not in "iu":
-            raise ModelError(f"{what}: array {name!r} holds {array.dtype}, expected integers")
-        bounds = np.iinfo(dtype)
-        if array.size and (int(array.min()) < bounds.min or int(array.max()) > bounds.max):
-            raise ModelError(f"{what}: array {name!r} leaves {bounds.min}..{bounds.max}")
-        return array.astype(dtype)
-
-
-def _build(arrays: _Arrays, text: dict[str, Any]) -> Network:
+def _build(arrays: FileArrays, text: dict[str, Any]) -> Network:
     if text.get("kind") != _KIND:
-        raise ModelError(f"is not a model file: its kind is {_short(text.get('kind'))}")
+        raise ModelError(f"is not a model file: its kind is {short(text.get('kind'))}")
     if type(text.get("format")) is not int or text["format"] != FORMAT:
         raise ModelError(
-            f"is of format {_short(text.get('format'))} and this bnn2hw reads format {FORMAT}",
+            f"is of format {short(text.get('format'))} and this bnn2hw reads format {FORMAT}",
             remedy="use the bnn2hw that wrote it, or import the network again",
         )
     keys = ("kind", "format", "name", "input", "layers", "classes", "notes", "samples")
-    _check_keys(text, keys, "the description")
+    check_keys(text, keys, "the description", optional=("groups",))
     samples = None if text["samples"] is None else _read_samples(text["samples"], arrays)
-    layers = tuple(_read_layer(item, arrays) for item in _list(text["layers"], "layers"))
+    layers = tuple(_read_layer(item, arrays) for item in as_list(text["layers"], "layers"))
     input_ = _read_input(text["input"])
     check_input(input_)
     network = Network(
-        name=_string(text["name"], "name"),
+        name=as_string(text["name"], "name"),
         input=input_,
         layers=layers,
-        classes=tuple(_string(name, "classes") for name in _list(text["classes"], "classes")),
-        notes={k: _string(v, "notes") for k, v in _object(text["notes"], "notes").items()},
+        classes=tuple(as_string(name, "classes") for name in as_list(text["classes"], "classes")),
+        notes={k: as_string(v, "notes") for k, v in as_object(text["notes"], "notes").items()},
         samples=samples,
+        groups=tuple(_read_group(item) for item in as_list(text.get("groups", []), "groups")),
     )
     unused = sorted(set(arrays.arrays) - arrays.taken)
     if unused:
@@ -264,23 +260,15 @@ def _build(arrays: _Arrays, text: dict[str, Any]) -> Network:
 
 
 def _read_input(value: Any) -> Tensor:
-    text = _object(value, "input")
-    _check_keys(text, ("shape", "format"), "input")
-    shape = tuple(_integer(n, "input shape") for n in _list(text["shape"], "input shape"))
-    format_ = _object(text["format"], "input format")
-    if format_.get("type") == "bipolar":
-        _check_keys(format_, ("type",), "input format")
-        return Tensor(shape, BIPOLAR)
-    if format_.get("type") == "integer":
-        _check_keys(format_, ("type", "low", "high"), "input format")
-        low, high = (_integer(format_[key], f"input {key}") for key in ("low", "high"))
-        return Tensor(shape, Integer(low, high))
-    raise ModelError(f"input format {_short(format_.get('type'))} is not bipolar or integer")
+    text = as_object(value, "input")
+    check_keys(text, ("shape", "format"), "input")
+    shape = tuple(as_integer(n, "input shape") for n in as_list(text["shape"], "input shape"))
+    return Tensor(shape, read_format(text["format"], "input format"))
 
 
-def _read_samples(value: Any, arrays: _Arrays) -> Samples:
-    text = _object(value, "samples")
-    _check_keys(text, ("images", "labels"), "samples")
+def _read_samples(value: Any, arrays: FileArrays) -> Samples:
+    text = as_object(value, "samples")
+    check_keys(text, ("images", "labels"), "samples")
     images = arrays.integers(text["images"], "samples", np.int32)
     labels = text["labels"]
     if labels is not None:
@@ -288,19 +276,35 @@ def _read_samples(value: Any, arrays: _Arrays) -> Samples:
     return Samples(images, labels)
 
 
-def _read_layer(value: Any, arrays: _Arrays) -> Layer:
-    text = _object(value, "a layer")
-    name = _string(text.get("name"), "layer name")
+def _read_group(value: Any) -> BaseGroup:
+    text = as_object(value, "a group")
+    check_keys(text, ("name", "bases", "output"), "a group")
+    return BaseGroup(
+        as_string(text["name"], "group name"),
+        tuple(
+            tuple(as_string(name, "bases") for name in as_list(base, "a base"))
+            for base in as_list(text["bases"], "bases")
+        ),
+        as_string(text["output"], "group output"),
+    )
+
+
+def _read_layer(value: Any, arrays: FileArrays) -> Layer:
+    text = as_object(value, "a layer")
+    name = as_string(text.get("name"), "layer name")
     try:
         cls = _TYPES.get(text["type"]) if isinstance(text.get("type"), str) else None
         if cls is None:
             raise ModelError(
-                f"type {_short(text.get('type'))} is unknown",
+                f"type {short(text.get('type'))} is unknown",
                 remedy=f"this bnn2hw knows {', '.join(sorted(_TYPES))}",
             )
-        _check_keys(text, ("type", "name", "inputs", *_fields(cls)), "it")
-        inputs = tuple(_string(edge, "inputs") for edge in _list(text["inputs"], "inputs"))
-        values = {key: _CODECS[key].read(text[key], key, arrays) for key in _fields(cls)}
+        fields = _fields(cls)
+        optional = tuple(key for key in fields if key in OPTIONAL)
+        keys = tuple(key for key in fields if key not in OPTIONAL)
+        check_keys(text, ("type", "name", "inputs", *keys), "it", optional)
+        inputs = tuple(as_string(edge, "inputs") for edge in as_list(text["inputs"], "inputs"))
+        values = {key: CODECS[key].read(text[key], key, arrays) for key in fields if key in text}
         for item in dataclasses.fields(cls):
             if values.get(item.name, ...) is None and item.default is dataclasses.MISSING:
                 raise ModelError(f"{item.name} is missing")
@@ -311,105 +315,6 @@ def _read_layer(value: Any, arrays: _Arrays) -> Layer:
     return layer
 
 
-# ------------------------------------------------------------------- the fields of layers
-
-
-class _Codec(NamedTuple):
-    """How a field of a layer is written and read; both get a name and the arrays."""
-
-    write: Callable[[Any, str, dict[str, NDArray[Any]]], Any]
-    read: Callable[[Any, str, _Arrays], Any]
-
-
-def _write_array(value: NDArray[Any], name: str, arrays: dict[str, NDArray[Any]]) -> str:
-    arrays[name] = np.ascontiguousarray(value)
-    return name
-
-
-def _write_threshold(
-    value: Threshold | None, name: str, arrays: dict[str, NDArray[Any]]
-) -> dict[str, str] | None:
-    if value is None:
-        return None
-    return {
-        part: _write_array(getattr(value, part), f"{name}.{part}", arrays)
-        for part in ("direction", "level")
-    }
-
-
-def _read_threshold(value: Any, name: str, arrays: _Arrays) -> Threshold | None:
-    if value is None:
-        return None
-    text = _object(value, name)
-    _check_keys(text, ("direction", "level"), name)
-    parts = [arrays.integers(text[part], name, np.int64) for part in ("direction", "level")]
-    return Threshold(*parts)
-
-
-_ARRAY = _Codec(_write_array, lambda value, name, arrays: arrays.take(value, name))
-_INTEGER = _Codec(lambda value, *_: int(value), lambda value, name, _: _integer(value, name))
-_INTEGERS = _Codec(
-    lambda value, *_: [int(n) for n in value],
-    lambda value, name, _: tuple(_integer(n, name) for n in _list(value, name)),
-)
-_STRING = _Codec(lambda value, *_: str(value), lambda value, name, _: _string(value, name))
-
-_CODECS: dict[str, _Codec] = {
-    "dilation": _INTEGERS,
-    "groups": _INTEGER,
-    "kernel": _INTEGERS,
-    "padding": _INTEGERS,
-    "padding_value": _INTEGER,
-    "stride": _INTEGERS,
-    "threshold": _Codec(_write_threshold, _read_threshold),
-    "ties": _STRING,
-    "weights": _ARRAY,
-}
-
-
 def _fields(cls: type[Layer]) -> tuple[str, ...]:
     names = (item.name for item in dataclasses.fields(cls))
     return tuple(name for name in names if name not in ("name", "inputs"))
-
-
-# --------------------------------------------------------------------------- JSON by type
-
-
-def _short(value: Any) -> str:
-    return repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-
-
-def _check_keys(text: dict[str, Any], keys: tuple[str, ...], what: str) -> None:
-    missing = [key for key in keys if key not in text]
-    if missing:
-        raise ModelError(f"{what} has no key {missing[0]!r}")
-    unknown = [key for key in text if key not in keys]
-    if unknown:
-        raise ModelError(
-            f"{what} has the unknown key {_short(unknown[0])}",
-            remedy=f"the keys are {', '.join(keys)}",
-        )
-
-
-def _object(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ModelError(f"{what} must be a JSON object, not {_short(value)}")
-    return value
-
-
-def _list(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ModelError(f"{what} must be a JSON list, not {_short(value)}")
-    return value
-
-
-def _string(value: Any, what: str) -> str:
-    if not isinstance(value, str) or any("\ud800" <= c <= "\udfff" for c in value):
-        raise ModelError(f"{what} must be text, not {_short(value)}")
-    return value
-
-
-def _integer(value: Any, what: str) -> int:
-    if type(value) is not int or abs(value) > _INT_LIMIT:
-        raise ModelError(f"{what} must be an integer within +-2**40, not {_short(value)}")
-    return value

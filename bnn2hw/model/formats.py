@@ -29,6 +29,11 @@ class Bipolar:
         return 1
 
     @property
+    def fraction(self) -> int:
+        """Return 0: there are no bits behind the point."""
+        return 0
+
+    @property
     def signed(self) -> bool:
         """Return False: a bipolar element travels as one plain bit."""
         return False
@@ -41,20 +46,31 @@ class Bipolar:
 class Integer:
     """Integers in the closed interval [low, high], in two's complement where low < 0.
 
+    Attributes
+    ----------
+    low, high
+        The least and the greatest integer.
+    fraction
+        What the integers mean in fixed point: integer * 2**-fraction. All arithmetic is on the
+        integers.
+
     Raises
     ------
     ModelError
-        If the interval is empty or wider than 32 bits.
+        If the interval is empty or wider than 32 bits, or the fraction is not 0 to 62.
     """
 
     low: int
     high: int
+    fraction: int = 0
 
     def __post_init__(self) -> None:
         if self.low > self.high:
             raise ModelError(f"an integer format from {self.low} to {self.high} is empty")
         if self.width > 32:
             raise ModelError(f"an integer format of {self.width} bits is wider than 32 bits")
+        if not 0 <= self.fraction <= 62:
+            raise ModelError(f"a fraction of {self.fraction} bits is not 0 to 62")
 
     @property
     def signed(self) -> bool:
@@ -69,7 +85,8 @@ class Integer:
         return max(self.high.bit_length(), 1)
 
     def __str__(self) -> str:
-        return f"integer {self.low}..{self.high}"
+        unit = f" x 2^-{self.fraction}" if self.fraction else ""
+        return f"integer {self.low}..{self.high}{unit}"
 
 
 Format = Bipolar | Integer

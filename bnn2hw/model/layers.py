@@ -1,4 +1,4 @@
-"""The layers of a network as integers: frozen dataclasses that validate themselves.
+"""Layers and linear layers as integers: frozen dataclasses that validate themselves.
 
 Weights are uint8 bits, 1 for +1 and 0 for -1. A linear layer computes signed sums
 ``y = W a`` with W in {-1, +1} and, where it has a threshold, bits of them. Vectors flatten in
@@ -7,50 +7,19 @@ Weights are uint8 bits, 1 for +1 and 0 for -1. A linear layer computes signed su
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from .checks import checked_bits
+from .codebook import Codebook
 from .formats import BIPOLAR, Bipolar, Format, Integer, Tensor
 from .threshold import Threshold
 
-__all__ = [
-    "Argmax",
-    "Binarize",
-    "BinaryConv",
-    "BinaryDense",
-    "Layer",
-    "LinearLayer",
-    "MaxPool",
-]
-
-
-def _check_weights(weights: NDArray[np.uint8], ndim: int, layer: str) -> NDArray[np.uint8]:
-    array = np.asarray(weights)
-    if array.dtype.kind not in "iub" or array.ndim != ndim or array.size == 0:
-        raise ModelError(
-            f"weights must be {ndim}-dimensional bits, not {array.dtype} of shape {array.shape}",
-            layer=layer,
-        )
-    if array.min() < 0 or array.max() > 1:
-        raise ModelError(
-            "weights must be bits, 1 for +1 and 0 for -1",
-            layer=layer,
-            remedy="store (sign + 1) / 2",
-        )
-    array = np.array(array, dtype=np.uint8)
-    array.flags.writeable = False
-    return array
-
-
-def _check_threshold(threshold: Threshold | None, channels: int, layer: str) -> None:
-    if threshold is not None and threshold.channels != channels:
-        raise ModelError(
-            f"threshold has {threshold.channels} channels, the layer has {channels}", layer=layer
-        )
+__all__ = ["BinaryConv", "BinaryDense", "Layer", "LinearLayer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +32,8 @@ class Layer:
     name: str
     inputs: tuple[str, ...]
 
-    arity: ClassVar[int] = 1
+    arity: ClassVar[int | None] = 1
+    """The number of inputs; None where there may be any number of them."""
 
     def __post_init__(self) -> None:
         ok = self.name and all(c.isascii() and (c.isalnum() or c == "_") for c in self.name)
@@ -72,9 +42,10 @@ class Layer:
                 f"layer name {self.name!r} is not usable",
                 remedy="use letters, digits and underscores, starting with a letter",
             )
-        if len(self.inputs) != self.arity:
+        if not self.inputs or len(self.inputs) != (self.arity or len(self.inputs)):
             raise ModelError(
-                f"has {len(self.inputs)} inputs and takes {self.arity}", layer=self.name
+                f"has {len(self.inputs)} inputs and takes {self.arity or 'at least 1'}",
+                layer=self.name,
             )
 
     def output(self, *inputs: Tensor) -> Tensor:
@@ -98,10 +69,35 @@ class LinearLayer(Layer):
         uint8 bits; the first axis is the output channel.
     threshold
         Bits come out where it is given, signed sums where it is None.
+    codebook
+        The kernels that the weights are made of, where they are few (sub-bit networks); metadata
+        that agrees with the weights.
     """
 
     weights: NDArray[np.uint8]
     threshold: Threshold | None = None
+    codebook: Codebook | None = field(default=None, kw_only=True)
+
+    def _check_weights(self, ndim: int) -> None:
+        """Check what all linear layers have, with weights of that rank."""
+        weights = checked_bits(self.weights, ndim, "weights", self.name)
+        object.__setattr__(self, "weights", weights)
+        if self.threshold is not None and self.threshold.channels != self.channels:
+            raise ModelError(
+                f"threshold has {self.threshold.channels} channels, the layer has {self.channels}",
+                layer=self.name,
+            )
+        if self.codebook is not None:
+            try:
+                expanded = self.codebook.expand(weights.shape)
+            except ModelError as error:
+                raise error.located(layer=self.name) from error
+            if not np.array_equal(expanded, weights):
+                raise ModelError(
+                    "the codebook gives other weights than the layer has",
+                    layer=self.name,
+                    remedy="change both together, or leave the codebook out",
+                )
 
     @property
     def channels(self) -> int:
@@ -136,7 +132,7 @@ class LinearLayer(Layer):
         if self.threshold is not None:
             return BIPOLAR
         low, high = self.sum_bounds(source)
-        return Integer(int(low.min()), int(high.max()))
+        return Integer(int(low.min()), int(high.max()), source.format.fraction)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +141,7 @@ class BinaryDense(LinearLayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "weights", _check_weights(self.weights, 2, self.name))
-        _check_threshold(self.threshold, self.channels, self.name)
+        self._check_weights(2)
 
     def matrix(self) -> NDArray[np.int8]:
         """Return W, int8 (outputs, inputs)."""
@@ -189,8 +184,7 @@ class BinaryConv(LinearLayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "weights", _check_weights(self.weights, 4, self.name))
-        _check_threshold(self.threshold, self.channels, self.name)
+        self._check_weights(4)
         for name, size, least in (("stride", 2, 1), ("dilation", 2, 1), ("padding", 4, 0)):
             value = getattr(self, name)
             if len(value) != size or any(not 0 <= n <= 1 << 15 or n < least for n in value):
@@ -306,66 +300,3 @@ class BinaryConv(LinearLayer):
                 )
         height, width = self.output_size(*source.shape[:2])
         return Tensor((height, width, self.channels), self._output_format(source))
-
-
-@dataclass(frozen=True, eq=False)
-class MaxPool(Layer):
-    """The maximum over windows: OR where the input is bipolar. There is no padding."""
-
-    kernel: tuple[int, int] = (2, 2)
-    stride: tuple[int, int] = (2, 2)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("kernel", "stride"):
-            value = getattr(self, name)
-            if len(value) != 2 or any(not 1 <= n <= 1 << 15 for n in value):
-                raise ModelError(
-                    f"{name} {value} must be 2 integers from 1 to {1 << 15}", layer=self.name
-                )
-
-    def output(self, *inputs: Tensor) -> Tensor:
-        """Return the shrunken map in the input's format."""
-        (source,) = inputs
-        if len(source.shape) != 3 or any(
-            n < k for n, k in zip(source.shape, self.kernel, strict=False)
-        ):
-            raise ModelError(
-                f"a pool of {self.kernel} does not fit shape {source.shape}", layer=self.name
-            )
-        height, width = (
-            (n - k) // s + 1
-            for n, k, s in zip(source.shape[:2], self.kernel, self.stride, strict=True)
-        )
-        return Tensor((height, width, source.channels), source.format)
-
-
-@dataclass(frozen=True, eq=False)
-class Binarize(Layer):
-    """A threshold of its own, one a channel or one for all, of integers or bits as +1 and -1."""
-
-    threshold: Threshold
-
-    def output(self, *inputs: Tensor) -> Tensor:
-        """Return the same shape, bipolar."""
-        (source,) = inputs
-        if self.threshold.channels not in (1, source.channels):
-            raise ModelError(
-                f"threshold has {self.threshold.channels} channels, the edge has {source.channels}",
-                layer=self.name,
-            )
-        return Tensor(source.shape, BIPOLAR)
-
-
-@dataclass(frozen=True, eq=False)
-class Argmax(Layer):
-    """The class: the index of the greatest input, the first or the last of equal ones."""
-
-    ties: Literal["first", "last"] = "first"
-
-    def output(self, *inputs: Tensor) -> Tensor:
-        """Return one integer, the index."""
-        (source,) = inputs
-        if self.ties not in ("first", "last"):
-            raise ModelError(f"ties go to 'first' or 'last', not {self.ties!r}", layer=self.name)
-        return Tensor((1,), Integer(0, source.size - 1))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from .formats import Bipolar, Tensor
+from .groups import BaseGroup, check_groups
 from .layers import Layer, LinearLayer
 
 __all__ = ["Network", "Samples"]
@@ -50,11 +51,13 @@ class Network:
         Facts to keep with the weights: origin, accuracy, how the input is made.
     samples
         A few real inputs, or None.
+    groups
+        Parallel bases that layers belong to (Group-Net); metadata.
 
     Raises
     ------
     ModelError
-        If names repeat, an edge is missing, or shapes do not fit.
+        If names repeat, an edge is missing, shapes do not fit, or groups are not parallel.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Network:
     classes: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     samples: Samples | None = None
+    groups: tuple[BaseGroup, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isascii() and (c.isalnum() or c in "_-") for c in self.name):
@@ -73,6 +77,7 @@ class Network:
         if not self.layers:
             raise ModelError(f"network {self.name} has no layers")
         assert self.tensors  # infers and checks every shape
+        check_groups(self.groups, self.layers)
         if self.samples is not None:
             self._check_samples(self.samples)
 
@@ -101,7 +106,10 @@ class Network:
             for source in layer.inputs:
                 if source not in tensors:
                     raise ModelError(f"reads {source!r}, which is not before it", layer=layer.name)
-            tensors[layer.name] = layer.output(*(tensors[source] for source in layer.inputs))
+            try:
+                tensors[layer.name] = layer.output(*(tensors[source] for source in layer.inputs))
+            except ModelError as error:
+                raise error.located(layer=layer.name) from error
         return tensors
 
     def layer(self, name: str) -> Layer:
@@ -125,6 +133,10 @@ class Network:
     def source(self, layer: Layer) -> Tensor:
         """Return the (first) edge that a layer reads."""
         return self.tensors[layer.inputs[0]]
+
+    def sources(self, layer: Layer) -> tuple[Tensor, ...]:
+        """Return the edges that a layer reads."""
+        return tuple(self.tensors[name] for name in layer.inputs)
 
     def single(self, name: str, samples: Samples | None) -> Network:
         """Return a network of that layer alone, which reads its source as the input."""

@@ -249,7 +249,7 @@ BAD: dict[str, tuple[Edit, str]] = {
     ),
     "unknown type": (
         layer(1, type="residual"),
-        "layer pool: type 'residual' is unknown; this bnn2hw knows argmax",
+        "layer pool: type 'residual' is unknown; this bnn2hw knows affine",
     ),
     "type is a list": (layer(1, type=["max_pool"]), "layer pool: type .* is unknown"),
     "no name": (drop("layers", 1, "name"), "layer name must be text"),
