@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from ..errors import TrainingError
 from ..model import Codebook
+from ..plan.counting import VECTOR
 from .binary import WeightBinariser, standardised
 
 __all__ = [
-    "VECTOR_LENGTH",
     "SubbitRecipe",
     "SubsetBinariser",
     "frequent_codes",
@@ -34,8 +34,6 @@ __all__ = [
     "uniform_codes",
 ]
 
-# Inputs of a 1x1 convolution or a dense layer that share an index (Section C).
-VECTOR_LENGTH = 8
 # Kernels of more taps have more codes than it is sensible to draw from.
 MOST_TAPS = 16
 # Latent kernels are kept within +-3, as in the authors' code.
@@ -84,7 +82,7 @@ class SubbitRecipe:
     plain: tuple[End, ...] = ("first", "last")
 
     def __post_init__(self) -> None:
-        for key, greatest in (("tau", 9), ("tau_vectors", VECTOR_LENGTH), ("update_every", 10**9)):
+        for key, greatest in (("tau", 9), ("tau_vectors", VECTOR), ("update_every", 10**9)):
             value = getattr(self, key)
             if type(value) is not int or not 1 <= value <= greatest:
                 raise TrainingError(
@@ -103,7 +101,7 @@ class SubbitRecipe:
                 remedy="choose a number from 0 to below 1",
             )
         ends = get_args(End)
-        if not isinstance(self.plain, list | tuple) or not set(self.plain) <= set(ends):
+        if not isinstance(self.plain, list | tuple) or any(e not in ends for e in self.plain):
             raise TrainingError(
                 f"subbit.plain is {self.plain!r}", remedy=f"choose a list of {', '.join(ends)}"
             )
@@ -194,7 +192,7 @@ class SubsetBinariser(WeightBinariser):
         super().__init__()
         taps = int(np.prod(shape[2:]))
         self.shape, self.recipe, self.standardise = tuple(shape), recipe, standardise
-        self.length = taps if taps > 1 else VECTOR_LENGTH
+        self.length = taps if taps > 1 else VECTOR
         key, tau = ("tau", recipe.tau) if taps > 1 else ("tau_vectors", recipe.tau_vectors)
         if self.length > MOST_TAPS:
             raise TrainingError(
@@ -276,9 +274,11 @@ class SubsetBinariser(WeightBinariser):
         self.steps += 1
         if self.recipe.method != "refined" or int(self.steps) % self.recipe.update_every:
             return
+        self.latent.grad = None  # so that the optimiser leaves it alone until the next update
         self.latent.clamp_(-LATENT_LIMIT, LATENT_LIMIT)
+        signs = torch.where(self.latent >= 0, 1.0, -1.0)
         sure = self.latent.abs() >= self.recipe.hysteresis
-        self.memory.copy_(torch.where(sure, self.latent.sign(), self.memory))
+        self.memory.copy_(torch.where(sure, signs, self.memory))
         codes = self._canonical(codes_of(self.memory))
         repeated = (codes[:, None] == codes).tril(-1).any(1)
         if repeated.any():
