@@ -82,30 +82,17 @@ class SubbitRecipe:
     plain: tuple[End, ...] = ("first", "last")
 
     def __post_init__(self) -> None:
-        for key, greatest in (("tau", 9), ("tau_vectors", VECTOR), ("update_every", 10**9)):
-            value = getattr(self, key)
-            if type(value) is not int or not 1 <= value <= greatest:
-                raise TrainingError(
-                    f"subbit.{key} is {value!r}", remedy=f"choose an integer from 1 to {greatest}"
-                )
-        if self.method not in get_args(Method):
-            raise TrainingError(
-                f"subbit.method is {self.method!r}",
-                remedy=f"choose one of {', '.join(get_args(Method))}",
-            )
-        if type(self.closed) is not bool:
-            raise TrainingError(f"subbit.closed is {self.closed!r}", remedy="choose true or false")
-        if type(self.hysteresis) not in (int, float) or not 0 <= self.hysteresis < 1:
-            raise TrainingError(
-                f"subbit.hysteresis is {self.hysteresis!r}",
-                remedy="choose a number from 0 to below 1",
-            )
-        ends = get_args(End)
-        if not isinstance(self.plain, list | tuple) or any(e not in ends for e in self.plain):
-            raise TrainingError(
-                f"subbit.plain is {self.plain!r}", remedy=f"choose a list of {', '.join(ends)}"
-            )
-        object.__setattr__(self, "plain", tuple(self.plain))
+        methods, ends = get_args(Method), get_args(End)
+        for key, good, remedy in (
+            ("tau", 1 <= self.tau <= 9, "choose 1 to 9"),
+            ("tau_vectors", 1 <= self.tau_vectors <= VECTOR, f"choose 1 to {VECTOR}"),
+            ("method", self.method in methods, f"choose one of {', '.join(methods)}"),
+            ("update_every", self.update_every >= 1, "give at least 1"),
+            ("hysteresis", 0 <= self.hysteresis < 1, "give a number from 0 to below 1"),
+            ("plain", set(self.plain) <= set(ends), f"list none or some of {', '.join(ends)}"),
+        ):
+            if not good:
+                raise TrainingError(f"key 'subbit.{key}' is {getattr(self, key)!r}", remedy=remedy)
 
 
 def kernels_of(codes: Tensor, length: int) -> Tensor:
@@ -201,7 +188,7 @@ class SubsetBinariser(WeightBinariser):
             )
         if tau > self.length:
             raise TrainingError(
-                f"subbit.{key} is {tau}, a kernel has {self.length} bits",
+                f"key 'subbit.{key}' is {tau}, a kernel has {self.length} bits",
                 remedy=f"choose at most {self.length}",
             )
         # With closure a number stands for a kernel and its negation, whose number is the complement

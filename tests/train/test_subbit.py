@@ -57,24 +57,17 @@ def kernels(binary: Any, length: int = 9) -> Any:
     [
         ("tau", 0),
         ("tau", 10),
-        ("tau", 4.0),
-        ("tau", True),
         ("tau_vectors", 0),
         ("tau_vectors", 9),
         ("method", "best"),
-        ("method", ["refined"]),
-        ("closed", 1),
         ("update_every", 0),
         ("hysteresis", -0.1),
-        ("hysteresis", "small"),
         ("hysteresis", float("nan")),
-        ("plain", "first"),
-        ("plain", ["middle"]),
-        ("plain", [["first"]]),
+        ("plain", ("first", "middle")),
     ],
 )
 def test_a_value_out_of_range_names_its_key(key: str, value: object) -> None:
-    with pytest.raises(TrainingError, match=rf"subbit\.{key} is .*; choose"):
+    with pytest.raises(TrainingError, match=rf"key 'subbit\.{key}' is .*; (choose|give|list) "):
         SubbitRecipe(**{key: value})  # type: ignore[arg-type]
 
 
@@ -84,7 +77,7 @@ def test_the_ends_of_the_ranges_are_fine() -> None:
 
 
 def test_a_subset_larger_than_the_set_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"subbit\.tau is 5, a kernel has 4 bits"):
+    with pytest.raises(TrainingError, match=r"'subbit\.tau' is 5, a kernel has 4 bits"):
         binariser((4, 3, 2, 2), tau=5)
 
 
