@@ -8,31 +8,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import ImportFailure
+from ..errors import Bnn2hwError, ImportFailure
 
 __all__ = ["Table", "read_description"]
 
 _SIZE_LIMIT = 1 << 20
 
 
-def read_description(path: Path) -> Table:
+def read_description(path: Path, error: type[Bnn2hwError] = ImportFailure) -> Table:
     """Return the top table of a TOML file.
 
     Raises
     ------
-    ImportFailure
+    error
         If the file cannot be read or is not TOML.
     """
     try:
         if not path.is_file():
-            raise ImportFailure("there is no such file", file=path)
+            raise error("there is no such file", file=path)
         if path.stat().st_size > _SIZE_LIMIT:
-            raise ImportFailure(f"is larger than {_SIZE_LIMIT} bytes", file=path)
-        return Table(tomllib.loads(path.read_bytes().decode("utf-8")), path)
-    except OSError as error:
-        raise ImportFailure(f"cannot be read: {error.strerror}", file=path) from error
-    except (ValueError, RecursionError) as error:
-        raise ImportFailure(f"is not TOML: {str(error)[:200]}", file=path) from error
+            raise error(f"is larger than {_SIZE_LIMIT} bytes", file=path)
+        values = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as failure:
+        raise error(f"cannot be read: {failure.strerror}", file=path) from failure
+    except (ValueError, RecursionError) as failure:
+        raise error(f"is not TOML: {str(failure)[:200]}", file=path) from failure
+    return Table(values, path, error=error)
 
 
 class Table:
@@ -48,22 +49,30 @@ class Table:
         Name of the layer that it describes, for messages.
     place
         What messages call the table; empty for the top.
+    error
+        Class of the errors that it raises.
     """
 
     def __init__(
-        self, values: dict[str, Any], path: Path, layer: str | None = None, place: str = ""
+        self,
+        values: dict[str, Any],
+        path: Path,
+        layer: str | None = None,
+        place: str = "",
+        error: type[Bnn2hwError] = ImportFailure,
     ) -> None:
         self.values = values
         self.path = path
         self.layer = layer
         self.place = place
+        self.error = error
 
     def __contains__(self, key: str) -> bool:
         return key in self.values
 
     def fail(self, what: str, remedy: str | None = None) -> NoReturn:
-        """Raise an ImportFailure that names file and layer."""
-        raise ImportFailure(what, file=self.path, layer=self.layer, remedy=remedy)
+        """Raise an error that names file and layer."""
+        raise self.error(what, file=self.path, layer=self.layer, remedy=remedy)
 
     def check_keys(self, keys: Iterable[str]) -> None:
         """Check that there is no key but these; a wrong one is told with its near match."""
@@ -72,7 +81,7 @@ class Table:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                self.fail(f"key {self._path(key)!r} is unknown", remedy)
+                self.fail(f"key {self.path_of(key)!r} is unknown", remedy)
 
     def text(self, key: str, default: str | None = None) -> str:
         """Return a text."""
@@ -83,15 +92,22 @@ class Table:
         value = self.text(key, default)
         if value not in choices:
             known = ", ".join(repr(choice) for choice in choices)
-            self.fail(f"key {self._path(key)!r} is {value!r}", f"choose one of {known}")
+            self.fail(f"key {self.path_of(key)!r} is {value!r}", f"choose one of {known}")
         return value
 
     def integer(self, key: str, default: int | None = None) -> int:
         """Return an integer."""
         value = self._value(key, int, "an integer", default)
         if type(value) is not int or abs(value) > 1 << 40:
-            self.fail(f"key {self._path(key)!r} must be an integer, not {value!r}")
+            self.fail(f"key {self.path_of(key)!r} must be an integer, not {value!r}")
         return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """Return a finite number."""
+        value = self._value(key, (int, float), "a number", default)
+        if isinstance(value, bool) or not abs(value) <= 1e300:  # infinite and NaN too
+            self.fail(f"key {self.path_of(key)!r} must be a finite number, not {value!r}")
+        return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""
@@ -105,28 +121,29 @@ class Table:
         items = (value,) if isinstance(value, int) else tuple(value)
         if len(items) not in sizes or any(type(n) is not int or abs(n) > 1 << 40 for n in items):
             wanted = " or ".join(map(str, sizes))
-            self.fail(f"key {self._path(key)!r} must be {wanted} integers, not {value!r}")
+            self.fail(f"key {self.path_of(key)!r} must be {wanted} integers, not {value!r}")
         return items
 
     def tables(self, key: str) -> list[dict[str, Any]]:
         """Return a list of tables that is not empty."""
         value: list[dict[str, Any]] = self._value(key, list, "a list of tables", None)
         if not value or any(not isinstance(item, dict) for item in value):
-            self.fail(f"key {self._path(key)!r} must be a list of tables")
+            self.fail(f"key {self.path_of(key)!r} must be a list of tables")
         return value
 
     def table(self, key: str, default: dict[str, Any] | None = None) -> Table:
         """Return a table in this one."""
         value = self._value(key, dict, "a table", default)
-        return Table(value, self.path, self.layer, self._path(key))
+        return Table(value, self.path, self.layer, self.path_of(key), self.error)
 
     def _value(self, key: str, kind: type | tuple[type, ...], wanted: str, default: Any) -> Any:
         value = self.values.get(key, default)
         if value is None:
-            self.fail(f"key {self._path(key)!r} is missing")
+            self.fail(f"key {self.path_of(key)!r} is missing")
         if key in self.values and not isinstance(value, kind):
-            self.fail(f"key {self._path(key)!r} must be {wanted}, not {value!r}")
+            self.fail(f"key {self.path_of(key)!r} must be {wanted}, not {value!r}")
         return value
 
-    def _path(self, key: str) -> str:
+    def path_of(self, key: str) -> str:
+        """Return what messages call a key."""
         return f"{self.place}.{key}" if self.place else key

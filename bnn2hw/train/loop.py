@@ -1,0 +1,333 @@
+"""Training by a recipe: deterministic, resumable, and exported with a check."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .. import golden
+from ..errors import TrainingError
+from ..model import Network
+from ..plan.mst import ChannelForest
+from .binary import Sign
+from .data import Dataset, load_data, shifted
+from .export import check_equal, scores, to_network
+from .mst import CenterLoss
+from .networks import BinaryNetwork, build
+from .recipe import Recipe
+
+__all__ = ["Accuracy", "Trained", "train", "tree_figures"]
+
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The part of the images, 0 to 1, whose class is right, in each part of the data."""
+
+    train: float
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gives.
+
+    Attributes
+    ----------
+    network
+        The network as integers, with notes and the test images as samples.
+    module
+        The float network, in evaluation.
+    history
+        One record an epoch, of JSON values: ``epoch``, ``loss`` (all of it), ``cross_entropy``,
+        ``center_distance`` (the sum that lambda weighs), ``validation`` accuracy and ``layers``
+        (see :func:`tree_figures`).
+    accuracy_float, accuracy_golden
+        Of the float network, and of the golden model on the exported network.
+    """
+
+    network: Network
+    module: BinaryNetwork
+    history: tuple[dict[str, Any], ...]
+    accuracy_float: Accuracy
+    accuracy_golden: Accuracy
+
+
+def tree_figures(network: Network) -> list[dict[str, Any]]:
+    """Return what the spanning tree of every layer costs, in the MST paper's convention.
+
+    Returns
+    -------
+    list of dict
+        ``layer``; ``mst``, the sum of the distances along the tree without complements; its
+        ``depth``; ``params``, the weights of the root and the distances; ``bit_ops``, params
+        times output positions; ``direct``, the weights of all channels.
+    """
+    found = []
+    for layer in network.linear_layers():
+        source = network.source(layer)
+        # Without thresholds no channel is constant: the paper counts them all.
+        tree = ChannelForest(replace(layer, threshold=None), source, complement=False).tree()
+        positions = math.prod(network.tensors[layer.name].shape[:-1])
+        found.append(
+            {
+                "layer": layer.name,
+                "mst": tree.weight,
+                "depth": tree.depth,
+                "params": tree.total,
+                "bit_ops": positions * tree.total,
+                "direct": int(np.count_nonzero(layer.matrix())),
+            }
+        )
+    return found
+
+
+@contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    """Let torch give the same numbers every time: one thread, a seed, deterministic kernels."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(strict)
+
+
+class _Run:
+    """A training in progress: all that a checkpoint holds."""
+
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        self.recipe, self.data = recipe, data
+        self.module = build(recipe, data)
+        self.losses = torch.nn.ModuleList()
+        if recipe.mst is not None:
+            for name, layer in self.module.binary_layers().items():
+                self.losses.append(CenterLoss(layer, recipe.mst, name))
+        parameters = [*self.module.parameters(), *self.losses.parameters()]
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        self.optimiser: torch.optim.Optimizer = (
+            torch.optim.Adam(parameters, rate, weight_decay=decay)
+            if recipe.optimiser == "adam"
+            else torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)
+        )
+        self.chance = torch.Generator().manual_seed(recipe.seed)
+        self.history: list[dict[str, Any]] = []
+        self.steps = 0
+        self.inputs, self.labels = data.inputs(), torch.from_numpy(data.labels)
+
+    def epoch(self) -> dict[str, Any]:
+        """Train for one epoch and return its record."""
+        recipe, done = self.recipe, len(self.history)
+        progress = done / recipe.epochs
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+        for module in self.module.modules():
+            if isinstance(module, Sign):
+                module.progress = progress
+        for center in self.losses:
+            center.reassign()
+        totals = np.zeros(3)
+        self.module.train()
+        part = torch.from_numpy(self.data.train)
+        batches = part[torch.randperm(len(part), generator=self.chance)].split(recipe.batch)
+        for batch in batches:
+            totals += np.array(self._step(batch)) * len(batch) / len(part)
+        self.module.eval()
+        network = to_network(self.module, self.data, recipe.name)
+        record = {
+            "epoch": done + 1,
+            "loss": float(totals[0]),
+            "cross_entropy": float(totals[1]),
+            "center_distance": float(totals[2]),
+            "validation": self._accuracy(self.data.validation),
+            "layers": tree_figures(network),
+        }
+        self.history.append(record)
+        return record
+
+    def _step(self, batch: torch.Tensor) -> tuple[float, float, float]:
+        """Take one step and return loss, cross-entropy and the sum of center distances."""
+        images = shifted(self.inputs[batch], self.recipe.shift, self.chance)
+        cross_entropy = functional.cross_entropy(self.module(images), self.labels[batch])
+        distance = sum((center() for center in self.losses), torch.zeros(()))
+        weight = 0.0 if self.recipe.mst is None else self.recipe.mst.weight
+        layers = self.module.binary_layers().values()
+        penalty = sum((layer.binariser.penalty() for layer in layers), torch.zeros(()))
+        loss = cross_entropy + weight * distance + penalty
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} in epoch {len(self.history) + 1}: training diverges",
+                remedy="lower learning_rate or mst.weight",
+            )
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.steps += 1
+        for layer in layers:
+            layer.after_step(self.steps)
+        for center in self.losses:
+            center.after_step()
+        return value, float(cross_entropy.detach()), float(distance.detach())
+
+    def _accuracy(self, part: np.ndarray[Any, np.dtype[np.int64]]) -> float:
+        classes = scores(self.module, self.inputs[torch.from_numpy(part)]).argmax(axis=1)
+        return int((classes == self.data.labels[part]).sum()) / len(part)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; the file is whole at any time."""
+        state = {
+            "recipe": self.recipe.to_json(),
+            "module": self.module.state_dict(),
+            "losses": self.losses.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "chance": self.chance.get_state(),
+            "torch": torch.get_rng_state(),
+            "steps": self.steps,
+            "history": json.dumps(self.history),
+        }
+        part = path.with_name(path.name + ".part")
+        try:
+            torch.save(state, part)
+            os.replace(part, path)
+        except (OSError, RuntimeError) as error:
+            raise TrainingError(f"cannot be written: {error}", file=path) from None
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint. Reading one runs no code from it."""
+        if not path.is_file():
+            raise TrainingError(
+                "there is no checkpoint to resume", file=path, remedy="train without --resume"
+            )
+        damaged = TrainingError(
+            "is not a whole checkpoint", file=path, remedy="remove it and train without --resume"
+        )
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, KeyError,
+                pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
+            raise damaged from None
+        if not isinstance(state, dict) or "recipe" not in state:
+            raise damaged
+        if state["recipe"] != self.recipe.to_json():
+            raise TrainingError(
+                "is the checkpoint of another recipe",
+                file=path,
+                remedy="train with that recipe, or without --resume",
+            )
+        try:
+            self.module.load_state_dict(state["module"])
+            self.losses.load_state_dict(state["losses"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.chance.set_state(state["chance"])
+            torch.set_rng_state(state["torch"])
+            self.steps = state["steps"]
+            self.history = json.loads(state["history"])
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise damaged from None
+
+    def finish(self) -> Trained:
+        """Export the network, check it on every image, and return all."""
+        data, module = self.data, self.module.eval()
+        network = to_network(module, data, self.recipe.name)
+        check_equal(module, network, data)
+        parts = {"train": data.train, "validation": data.validation, "test": data.test}
+        floats = Accuracy(**{name: self._accuracy(part) for name, part in parts.items()})
+        integers = Accuracy(
+            **{
+                name: golden.accuracy(network, data.images[part], data.labels[part])
+                for name, part in parts.items()
+            }
+        )
+        count = len(data.test)
+        notes = {
+            "origin": "bnn2hw train",
+            "data": data.about,
+            "split": f"{data.split}; the samples are the test images in that order",
+            "recipe": self.recipe.to_json(),
+            "training": f"torch {torch.__version__.split('+')[0]}, one thread",
+            "accuracy": f"{round(integers.test * count)}/{count} held-out test images, "
+            f"{100 * integers.test:.2f} % (float network {100 * floats.test:.2f} %), validation "
+            f"{100 * integers.validation:.2f} %",
+        }
+        network = replace(network, notes=notes)
+        return Trained(network, module, tuple(self.history), floats, integers)
+
+
+def train(
+    recipe: Recipe,
+    *,
+    progress: Callable[[str], None] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    log: Path | None = None,
+) -> Trained:
+    """Train a network: same recipe, same bits (on one kind of machine).
+
+    Parameters
+    ----------
+    recipe
+        All that the training depends on.
+    progress
+        Is told what is being done.
+    checkpoint
+        Where the state is kept after every epoch; removed at the end.
+    resume
+        Whether to go on from there. The result is that of an uninterrupted training.
+    log
+        Where the history is written while training goes on, one line of JSON an epoch.
+
+    Raises
+    ------
+    TrainingError
+        If the recipe does not fit its data, the data or the checkpoint is missing, the loss
+        diverges, or the export differs from the float network.
+    """
+    tell = progress or (lambda text: None)
+    data = load_data(recipe.data)
+    with _deterministic(recipe.seed):
+        run = _Run(recipe, data)
+        if resume:
+            assert checkpoint is not None
+            run.load(checkpoint)
+        if log is not None:
+            log.write_text("".join(map(_line, run.history)), encoding="utf-8")
+        while len(run.history) < recipe.epochs:
+            record = run.epoch()
+            if checkpoint is not None:
+                run.save(checkpoint)
+            if log is not None:
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(_line(record))
+            tell(
+                f"epoch {record['epoch']}/{recipe.epochs}: loss {record['loss']:.4f}, "
+                f"validation {100 * record['validation']:.2f} %, "
+                f"params {sum(layer['params'] for layer in record['layers'])}"
+            )
+        tell("integers against the float network on every image")
+        trained = run.finish()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record) + "\n"

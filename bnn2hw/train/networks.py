@@ -1,0 +1,298 @@
+"""Networks of PyTorch that a recipe describes: stages in a row, each of which exports itself.
+
+A stage is a part of the network between two edges of the model. It computes these edges as the
+hardware does, so that both can be compared, and knows the layers of the model that equal it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from ..errors import TrainingError
+from ..frontends.fold import fold, reachable_sums
+from ..model import Argmax, BinaryConv, BinaryDense, Layer, LinearLayer, MaxPool, Tensor, Threshold
+from .binary import (
+    BinaryConv2d,
+    BinaryLayer,
+    BinaryLinear,
+    Sign,
+    SignBinariser,
+    WeightBinariser,
+)
+from .data import Dataset
+from .recipe import ConvRecipe, DenseRecipe, PoolRecipe, Recipe
+from .subbit import SubsetBinariser
+
+__all__ = [
+    "BatchNorm",
+    "BinaryNetwork",
+    "ConvStage",
+    "DenseStage",
+    "ScoreStage",
+    "Stage",
+    "build",
+    "conv_layer",
+    "dense_layer",
+    "threshold_of",
+]
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Ordinary batch norm; in evaluation, plain IEEE operations in a known order.
+
+    So the same expression gives the same float for the same sum, wherever it stands.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the normalised values, (batch, channels, height, width)."""
+        if self.training:
+            return super().forward(x)
+        mean, variance, gamma, beta = (
+            p.detach()[:, None, None]
+            for p in (self.running_mean, self.running_var, self.weight, self.bias)
+        )
+        return (x - mean) / torch.sqrt(variance + self.eps) * gamma + beta
+
+
+class Stage(nn.Module):
+    """A part of a network.
+
+    Attributes
+    ----------
+    exact
+        Whether the edges equal those of the exported layers. If not, they are approximated in
+        fixed point from this stage on.
+    """
+
+    exact = True
+
+    def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the edges of the model that it computes, by name, the output last.
+
+        Maps are (batch, channels, height, width), bits are -1 and +1.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the next stage reads; of the last stage, the logits."""
+        return list(self.edges(x).values())[-1]
+
+    def layers(self, source: str, tensor: Tensor) -> list[Layer]:
+        """Return the layers of the model, given the edge that they read and its tensor."""
+        raise NotImplementedError
+
+
+class ConvStage(Stage):
+    """Convolution, batch norm, an optional max-pool, and sign.
+
+    The pool stands before the sign, where gradients see more than ties; as the sign is monotone,
+    its forward value is the maximum of the bits.
+    """
+
+    def __init__(
+        self, name: str, conv: BinaryConv2d, estimator: str, pool: tuple[str, int] | None = None
+    ) -> None:
+        super().__init__()
+        self.name, self.pool = name, pool
+        self.conv, self.norm = conv, BatchNorm(conv.outputs)
+        self.sign = Sign(estimator)
+
+    def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the bits of the convolution and of the pool."""
+        z = self.norm(self.conv(x))
+        if self.pool is None:
+            return {self.name: self.sign(z)}
+        pool, size = self.pool
+        return {self.name: self.sign(z), pool: self.sign(functional.max_pool2d(z, size))}
+
+    def layers(self, source: str, tensor: Tensor) -> list[Layer]:
+        """Return a BinaryConv with threshold, and a MaxPool."""
+        layer = conv_layer(self.name, source, self.conv)
+        threshold = threshold_of(layer, tensor, self.conv, self.norm)
+        layers: list[Layer] = [replace(layer, threshold=threshold)]
+        if self.pool is not None:
+            pool, size = self.pool
+            layers.append(MaxPool(pool, (self.name,), (size, size), (size, size)))
+        return layers
+
+
+class DenseStage(Stage):
+    """Dense layer, batch norm and sign; maps are flattened as the hardware does."""
+
+    def __init__(self, name: str, dense: BinaryLinear, estimator: str) -> None:
+        super().__init__()
+        self.name = name
+        self.dense, self.norm = dense, BatchNorm(dense.outputs)
+        self.sign = Sign(estimator)
+
+    def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the bits."""
+        z = self.norm(self.dense(flattened(x))[:, :, None, None])
+        return {self.name: self.sign(z)[:, :, 0, 0]}
+
+    def layers(self, source: str, tensor: Tensor) -> list[Layer]:
+        """Return a BinaryDense with threshold."""
+        layer = dense_layer(self.name, source, self.dense)
+        threshold = threshold_of(layer, tensor, self.dense, self.norm)
+        return [replace(layer, threshold=threshold)]
+
+
+class ScoreStage(Stage):
+    """The scores of the classes: integer sums. Logits are the sums times one common factor."""
+
+    def __init__(self, name: str, dense: BinaryLinear) -> None:
+        super().__init__()
+        self.name, self.dense = name, dense
+
+    def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the sums."""
+        return {self.name: self.dense.sums(flattened(x))}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits, sums of a size that softmax can learn from."""
+        sums: torch.Tensor = super().forward(x)
+        return sums / self.dense.inputs**0.5
+
+    def layers(self, source: str, tensor: Tensor) -> list[Layer]:
+        """Return a BinaryDense without threshold, and an Argmax."""
+        return [dense_layer(self.name, source, self.dense), Argmax("class", (self.name,))]
+
+
+class BinaryNetwork(nn.Module):
+    """Stages in a row, by name."""
+
+    def __init__(self, stages: Mapping[str, Stage]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleDict(stages)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits, (batch, classes), of images (batch, channels, height, width)."""
+        for stage in self.stages.values():
+            x = stage(x)
+        return x
+
+    def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the edges of the model by name, up to the first stage that is not exact."""
+        edges: dict[str, torch.Tensor] = {}
+        for stage in self.stages.values():
+            if not stage.exact:
+                break
+            edges.update(stage.edges(x))
+            x = list(edges.values())[-1]
+        return edges
+
+    def binary_layers(self) -> dict[str, BinaryLayer]:
+        """Return the layers with binary weights in order, by stage, and place in the stage."""
+        return {
+            name.removeprefix("stages."): module
+            for name, module in self.named_modules()
+            if isinstance(module, BinaryLayer)
+        }
+
+
+def flattened(x: torch.Tensor) -> torch.Tensor:
+    """Return maps as vectors in (y, x, channel) order, the order of the hardware."""
+    return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
+
+
+def bits(weight: torch.Tensor) -> NDArray[np.uint8]:
+    """Return weights -1 and +1 as bits."""
+    return (weight.detach() > 0).numpy().astype(np.uint8)
+
+
+def conv_layer(name: str, source: str, conv: BinaryConv2d) -> BinaryConv:
+    """Return the layer of the model without its threshold: it gives signed sums."""
+    return BinaryConv(
+        name,
+        (source,),
+        bits(conv.binary_weight().permute(0, 2, 3, 1)),
+        codebook=conv.binariser.codebook(conv.weight),
+        stride=(conv.stride, conv.stride),
+        padding=(conv.padding,) * 4,
+        padding_value=conv.padding_value,
+        dilation=(conv.dilation, conv.dilation),
+        groups=conv.groups,
+    )
+
+
+def dense_layer(name: str, source: str, dense: BinaryLinear) -> BinaryDense:
+    """Return the layer of the model without its threshold."""
+    codebook = dense.binariser.codebook(dense.weight)
+    return BinaryDense(name, (source,), bits(dense.binary_weight()), codebook=codebook)
+
+
+def threshold_of(
+    layer: LinearLayer, tensor: Tensor, module: BinaryLayer, norm: BatchNorm
+) -> Threshold:
+    """Return scale, batch norm and sign as a threshold, evaluated on every reachable sum."""
+
+    @torch.no_grad()
+    def normalised(sums: NDArray[np.int64]) -> NDArray[np.float32]:
+        scaled = torch.from_numpy(sums.astype(np.float32)) * module.scale()
+        values: NDArray[np.float32] = norm(scaled[:, :, None, None])[:, :, 0, 0].numpy()
+        return values
+
+    assert not norm.training
+    return fold(normalised, reachable_sums(layer, tensor), layer.channels, layer=layer.name)
+
+
+def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
+    """Return the untrained network of a recipe; its weights come from torch's generator.
+
+    Raises
+    ------
+    TrainingError
+        If the layers do not fit the data or one another.
+    """
+    stages: dict[str, Stage] = {}
+    height, width, channels = data.tensor.shape
+    layers = recipe.network.layers
+    linear = [k for k, layer in enumerate(layers) if not isinstance(layer, PoolRecipe)]
+
+    def binariser(shape: tuple[int, ...], index: int) -> WeightBinariser:
+        ends = {linear[0]: "first", linear[-1]: "last"}
+        if recipe.subbit is None or ends.get(index) in recipe.subbit.plain:
+            return SignBinariser(recipe.network.standardise, recipe.estimator)
+        return SubsetBinariser(shape, recipe.subbit, standardise=recipe.network.standardise)
+
+    for k, layer in enumerate(layers):
+        if isinstance(layer, ConvRecipe):
+            name = f"conv{len(stages) + 1}"
+            follower = layers[k + 1]
+            size = follower.kernel if isinstance(follower, PoolRecipe) else 1
+            padding = layer.padding_positions
+            height, width = (
+                ((n + 2 * padding - layer.kernel) // layer.stride + 1) // size
+                for n in (height, width)
+            )
+            if min(height, width) < 1:
+                raise TrainingError("the map is smaller than the kernel or the pool", layer=name)
+            shape = (layer.channels, channels, layer.kernel, layer.kernel)
+            conv = BinaryConv2d(
+                channels, layer.channels, layer.kernel, layer.stride, padding,
+                layer.padding_value, binariser=binariser(shape, k),
+            )  # fmt: skip
+            pool = (f"pool{len(stages) + 1}", size) if size > 1 else None
+            stages[name] = ConvStage(name, conv, recipe.estimator, pool)
+            channels = layer.channels
+        elif isinstance(layer, DenseRecipe):
+            name = f"dense{len(stages) + 1}"
+            inputs = height * width * channels
+            dense = BinaryLinear(inputs, layer.channels, binariser((layer.channels, inputs), k))
+            last = k == linear[-1]
+            stages[name] = (
+                ScoreStage(name, dense) if last else DenseStage(name, dense, recipe.estimator)
+            )
+            height, width, channels = 1, 1, layer.channels
+    if channels != data.classes:
+        raise TrainingError(
+            f"the last layer has {channels} channels, {data.name} has {data.classes} classes"
+        )
+    return BinaryNetwork(stages)
