@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import BuildError, ToolError
 from ..plan.tree import SpanningTree
+from .figure import new_figure, save_figure
 
 if TYPE_CHECKING:
     import networkx
+    from matplotlib.figure import Figure
 
 __all__ = ["draw_tree"]
 
@@ -28,32 +29,19 @@ def draw_tree(tree: SpanningTree, path: str | Path) -> None:
     BuildError
         If the picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ToolError(
-            "drawing a tree needs matplotlib, which is not installed",
-            remedy="run 'pip install bnn2hw[plot]'",
-        ) from None
+    figure = new_figure()
     graph = tree.graph()
     place = _layout(graph)
     leaves = max((x for x, _ in place.values()), default=0.0)
     width = min(max(6.0, 0.2 * leaves), 60.0)
     height = min(max(4.0, 0.3 * tree.depth, 0.2 * width), 60.0)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.set_size_inches(width, height)
     _draw(figure, graph, place)
     bound = f", at least {tree.depth_bound} in a minimum spanning tree" if tree.depth_bound else ""
     figure.suptitle(
         f"{len(graph)} channels, {tree.total} XNOR terms, depth {tree.depth}{bound}", fontsize=9
     )
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise BuildError(
-            f"the picture of the tree cannot be written: {error}",
-            file=path,
-            remedy="choose a writable path that ends in .png, .svg or .pdf",
-        ) from None
+    save_figure(figure, path)
 
 
 def _layout(graph: networkx.DiGraph) -> dict[int, tuple[float, float]]:
@@ -71,10 +59,11 @@ def _layout(graph: networkx.DiGraph) -> dict[int, tuple[float, float]]:
     return place
 
 
-def _draw(figure: object, graph: networkx.DiGraph, place: dict[int, tuple[float, float]]) -> None:
+def _draw(figure: Figure, graph: networkx.DiGraph, place: dict[int, tuple[float, float]]) -> None:
     import networkx
+    from matplotlib.ticker import MaxNLocator
 
-    axes = figure.subplots()  # type: ignore[attr-defined]
+    axes = figure.subplots()
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     networkx.draw_networkx_nodes(
         graph, place, ax=axes, node_size=12, node_color="#333333", linewidths=0
@@ -101,9 +90,9 @@ def _draw(figure: object, graph: networkx.DiGraph, place: dict[int, tuple[float,
             arrows=False,
         )
     if distances:
-        figure.colorbar(lines, ax=axes, shrink=0.6, label="distance")  # type: ignore[attr-defined]
+        figure.colorbar(lines, ax=axes, shrink=0.6, label="distance")
     axes.tick_params(left=True, labelleft=True)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.invert_yaxis()
     axes.margins(x=0.02)
     axes.set_ylabel("reuse adders in a row")

@@ -46,5 +46,5 @@ def test_missing_matplotlib_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["missing/tree.png", "tree.magic"])
 def test_unwritable_picture_is_told(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BuildError, match="picture of the tree cannot be written"):
+    with pytest.raises(BuildError, match="picture cannot be written"):
         draw_tree(tree(3), tmp_path / name)
