@@ -251,16 +251,17 @@ def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
     TrainingError
         If the layers do not fit the data or one another.
     """
+    assert recipe.network is not None
     stages: dict[str, Stage] = {}
     height, width, channels = data.tensor.shape
-    layers = recipe.network.layers
+    layers, standardise = recipe.network.layers, recipe.network.standardise
     linear = [k for k, layer in enumerate(layers) if not isinstance(layer, PoolRecipe)]
 
     def binariser(shape: tuple[int, ...], index: int) -> WeightBinariser:
         ends = {linear[0]: "first", linear[-1]: "last"}
         if recipe.subbit is None or ends.get(index) in recipe.subbit.plain:
-            return SignBinariser(recipe.network.standardise, recipe.estimator)
-        return SubsetBinariser(shape, recipe.subbit, standardise=recipe.network.standardise)
+            return SignBinariser(standardise, recipe.estimator)
+        return SubsetBinariser(shape, recipe.subbit, standardise=standardise)
 
     for k, layer in enumerate(layers):
         if isinstance(layer, ConvRecipe):

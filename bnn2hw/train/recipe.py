@@ -12,12 +12,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import TrainingError, UsageError
 from ..frontends.description import Table, read_description
+from .groupnet import GroupnetRecipe
 from .mst import MstRecipe
 from .subbit import SubbitRecipe
 
 __all__ = [
     "ConvRecipe",
     "DenseRecipe",
+    "GroupnetRecipe",
     "MstRecipe",
     "NetworkRecipe",
     "PoolRecipe",
@@ -128,7 +130,9 @@ class Recipe:
         Images are moved by up to so many pixels along both axes.
     activation_bits
         Bits of an activation.
-    network, mst, subbit
+    network, groupnet
+        The layers in a row, or a Group-Net: one of them is given.
+    mst, subbit
         The sections of that name; None where there is none.
 
     Raises
@@ -138,7 +142,8 @@ class Recipe:
     """
 
     name: str
-    network: NetworkRecipe
+    network: NetworkRecipe | None = None
+    groupnet: GroupnetRecipe | None = None
     data: Literal["digits", "mnist"] = "digits"
     seed: int = 0
     epochs: int = 60
@@ -156,6 +161,14 @@ class Recipe:
         _at_least(self, "", seed=0, epochs=1, batch=2, weight_decay=0, shift=0, activation_bits=1)
         if not self.learning_rate > 0:
             raise TrainingError(f"key 'learning_rate' is {self.learning_rate:g}, not above 0")
+
+        if (self.network is None) == (self.groupnet is None):
+            raise TrainingError("give one of the sections 'network' and 'groupnet'")
+        if self.activation_bits > 1 and self.groupnet is None:
+            raise TrainingError(
+                f"key 'activation_bits' is {self.activation_bits}, and layers in a row have 1",
+                remedy="give a section 'groupnet' (bases = 1 is a plain network)",
+            )
 
     def to_json(self) -> str:
         """Return the recipe as one line of JSON: equal recipes, equal texts."""
@@ -259,7 +272,12 @@ def _value(table: Table, key: str, kind: Any) -> Any:
     if is_dataclass(kind):
         assert isinstance(kind, type)
         return _section(table.table(key), kind)
-    readers: dict[type, Callable[..., Any]] = {bool: table.flag, int: table.integer, float: table.number, str: table.text}
+    readers: dict[type, Callable[..., Any]] = {
+        bool: table.flag,
+        int: table.integer,
+        float: table.number,
+        str: table.text,
+    }
     return readers[kind](key, None)
 
 
