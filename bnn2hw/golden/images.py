@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from ..model import (
+    Affine,
     Argmax,
     Binarize,
     BinaryConv,
@@ -19,14 +19,18 @@ from ..model import (
     LinearLayer,
     MaxPool,
     Network,
+    Quantize,
+    SumPool,
     Tensor,
 )
+from .streams import affine, argmax, max_pool, quantize, sum_pool
 from .values import (
     apply_threshold,
     check_values,
     edge_dtype,
     exact_dtype,
     magnitude,
+    positions,
     signed,
     sum_dtype,
 )
@@ -80,7 +84,7 @@ def run(
         )
         for name in wanted
     }
-    step = max(1, _CHUNK_BYTES // _image_bytes(network, layers))
+    step = max(1, _CHUNK_BYTES // _image_bytes(network, layers, wanted))
     for start in range(0, len(values), step):
         chunk = values[start : start + step]
         for name, edge in _evaluate(network, layers, chunk, wanted).items():
@@ -143,21 +147,38 @@ def _needed(network: Network, wanted: list[str]) -> list[Layer]:
     return layers[::-1]
 
 
-def _image_bytes(network: Network, layers: list[Layer]) -> int:
+def _image_bytes(network: Network, layers: list[Layer], wanted: Collection[str]) -> int:
     """Return a rough bound on the working memory of one image, in bytes.
 
-    The widest layer holds its input as numbers of 4 bytes (or 8), its window and three arrays of
-    the output's size.
+    At any layer, the edges that are still to be read or returned, and what the layer works with:
+    its padded input, a window of it and three arrays of its output's size, all in its own dtype.
     """
-    most = network.input.size
-    for layer in layers:
+    most = 1
+    for layer, live in zip(layers, _live_edges(layers, wanted), strict=True):
+        kept = sum(
+            tensor.size * np.dtype(edge_dtype(tensor.format)).itemsize
+            for tensor in (network.tensors[name] for name in live)
+        )
         source = network.source(layer)
-        size = source.channels
+        size, width = source.channels, 8
         padding = layer.padding if isinstance(layer, BinaryConv) else (0, 0, 0, 0)
         for n, before, after in zip(source.shape[:-1], padding[:2], padding[2:], strict=False):
             size *= n + before + after
-        most = max(most, 2 * size + 3 * network.tensors[layer.name].size)
-    return 4 * most
+        if isinstance(layer, LinearLayer):
+            dtype = exact_dtype(layer.patch_size(), magnitude(source.format))
+            width = np.dtype(dtype).itemsize
+        most = max(most, kept + width * (2 * size + 3 * network.tensors[layer.name].size))
+    return most
+
+
+def _live_edges(layers: list[Layer], wanted: Collection[str]) -> list[set[str]]:
+    """Return, for each layer, the edges to keep while it runs: to be read yet, or returned."""
+    live, after = [], set(wanted)
+    for layer in reversed(layers):
+        after.discard(layer.name)
+        after.update(layer.inputs)
+        live.append(set(after))
+    return live[::-1]
 
 
 def _evaluate(
@@ -167,26 +188,33 @@ def _evaluate(
     last_reader = {source: layer.name for layer in layers for source in layer.inputs}
     edges = {"input": images}
     for layer in layers:
-        source = layer.inputs[0]
-        edges[layer.name] = _apply(layer, network.tensors[source], edges[source])
-        for name in layer.inputs:
+        values = [edges[name] for name in layer.inputs]
+        edges[layer.name] = _apply(layer, network.sources(layer), values)
+        for name in set(layer.inputs):
             if last_reader[name] == layer.name and name not in wanted:
                 del edges[name]
     return {name: edges[name] for name in wanted}
 
 
-def _apply(layer: Layer, source: Tensor, edge: NDArray[Any]) -> NDArray[Any]:
+def _apply(layer: Layer, sources: Sequence[Tensor], edges: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Return the output of a layer, shape (batch, *output shape)."""
+    source, edge = sources[0], edges[0]
     match layer:
         case LinearLayer():
             sums = _sums(layer, source, edge)
             return sums if layer.threshold is None else apply_threshold(sums, layer.threshold)
         case MaxPool():
-            return _max_pool(layer, source, edge)
+            return max_pool(layer, source, edge)
+        case SumPool():
+            return sum_pool(layer, source, edge)
         case Binarize():
             return apply_threshold(signed(edge, source.format, np.int64), layer.threshold)
+        case Quantize():
+            return quantize(layer, source, edge)
+        case Affine():
+            return affine(layer, sources, edges)
         case Argmax():
-            return _argmax(layer, edge)
+            return argmax(layer, edge)
     raise TypeError(f"{type(layer).__name__} has no meaning here")
 
 
@@ -225,35 +253,8 @@ def _convolve(layer: BinaryConv, source: Tensor, values: NDArray[Any]) -> NDArra
     count = len(values) * height * width
     total = np.zeros((layer.groups, count, outputs // layer.groups), values.dtype)
     for ky, kx in np.ndindex(*layer.kernel):
-        rows = _positions(ky, layer.dilation[0], layer.stride[0], height)
-        columns = _positions(kx, layer.dilation[1], layer.stride[1], width)
+        rows = positions(ky, layer.dilation[0], layer.stride[0], height)
+        columns = positions(kx, layer.dilation[1], layer.stride[1], width)
         window = padded[:, rows, columns].reshape(count, layer.groups, depth)
         total += window.transpose(1, 0, 2) @ signs[:, :, ky, kx].transpose(0, 2, 1)
     return total.transpose(1, 0, 2).reshape(len(values), height, width, outputs)
-
-
-def _positions(tap: int, dilation: int, stride: int, count: int) -> slice:
-    """Return where one tap of the kernel reads along an axis, for all output positions."""
-    start = tap * dilation
-    return slice(start, start + stride * (count - 1) + 1, stride)
-
-
-def _max_pool(layer: MaxPool, source: Tensor, edge: NDArray[Any]) -> NDArray[Any]:
-    """Return the maximum over windows."""
-    height, width, _ = layer.output(source).shape
-    rows = [_positions(ky, 1, layer.stride[0], height) for ky in range(layer.kernel[0])]
-    columns = [_positions(kx, 1, layer.stride[1], width) for kx in range(layer.kernel[1])]
-    result: NDArray[Any] = edge[:, rows[0], columns[0]].copy()
-    for y, x in product(rows, columns):
-        np.maximum(result, edge[:, y, x], out=result)
-    return result
-
-
-def _argmax(layer: Argmax, edge: NDArray[Any]) -> NDArray[Any]:
-    """Return the index of the greatest element, shape (batch, 1)."""
-    flat = edge.reshape(len(edge), -1)
-    if layer.ties == "first":
-        index: NDArray[np.int64] = flat.argmax(axis=1, keepdims=True)
-    else:
-        index = flat.shape[1] - 1 - flat[:, ::-1].argmax(axis=1, keepdims=True)
-    return index

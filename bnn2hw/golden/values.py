@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..model import Bipolar, Format, Threshold
 
-__all__ = ["apply_threshold", "check_values", "edge_dtype", "exact_dtype", "signed", "sum_dtype"]
+__all__ = [
+    "apply_threshold",
+    "check_values",
+    "edge_dtype",
+    "exact_dtype",
+    "magnitude",
+    "positions",
+    "signed",
+    "sum_dtype",
+]
 
 
 def exact_dtype(terms: int, magnitude: int) -> type[np.float32 | np.float64 | np.int64]:
@@ -104,3 +113,9 @@ def apply_threshold(sums: NDArray[Any], threshold: Threshold) -> NDArray[np.uint
     bits[..., falling] = sums[..., falling] <= level[falling]
     bits[..., constant] = level[constant]
     return bits
+
+
+def positions(tap: int, dilation: int, stride: int, count: int) -> slice:
+    """Return where one tap of the kernel reads along an axis, for all output positions."""
+    start = tap * dilation
+    return slice(start, start + stride * (count - 1) + 1, stride)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnn2hw.model import (
+    Affine,
     Argmax,
     Binarize,
     BinaryConv,
@@ -18,6 +22,8 @@ from bnn2hw.model import (
     LinearLayer,
     MaxPool,
     Network,
+    Quantize,
+    SumPool,
     Tensor,
     Threshold,
 )
@@ -27,24 +33,60 @@ def slow_run(network: Network, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Return every edge of the network for a batch of images."""
     edges = {"input": np.asarray(images)}
     for layer in network.layers:
-        source = network.source(layer)
-        outputs = [slow_layer(layer, source, image) for image in edges[layer.inputs[0]]]
+        sources = network.sources(layer)
+        inputs = zip(*(edges[name] for name in layer.inputs), strict=True)
+        outputs = [slow_layer(layer, sources, images) for images in inputs]
         edges[layer.name] = np.array(outputs).reshape(-1, *network.tensors[layer.name].shape)
     return edges
 
 
-def slow_layer(layer: Layer, source: Tensor, image: NDArray[Any]) -> Any:
-    """Return the output of one layer for one image, as nested lists."""
+def slow_layer(layer: Layer, sources: Sequence[Tensor], images: Sequence[NDArray[Any]]) -> Any:
+    """Return the output of one layer for one image of each input, as nested lists."""
+    source, image = sources[0], images[0]
     if isinstance(layer, LinearLayer):
         sums = slow_sums(layer, source, image)
         return sums if layer.threshold is None else slow_threshold(sums, layer.threshold)
-    if isinstance(layer, MaxPool):
+    if isinstance(layer, MaxPool | SumPool):
         return slow_pool(layer, source, image)
     if isinstance(layer, Binarize):
-        values = np.vectorize(lambda v: number(v, source.format), otypes=[object])(image)
-        return slow_threshold(values.tolist(), layer.threshold)
+        return slow_threshold(numbers(image, source.format), layer.threshold)
+    if isinstance(layer, Quantize):
+        return each_channel(lambda c, y: slow_code(layer, c, y), numbers(image, source.format))
+    if isinstance(layer, Affine):
+        values = [
+            numbers(image, tensor.format) for image, tensor in zip(images, sources, strict=True)
+        ]
+        return each_channel(lambda c, *xs: slow_affine(layer, c, xs), *values)
     assert isinstance(layer, Argmax)
     return [slow_argmax(layer, [int(v) for v in image.reshape(-1)])]
+
+
+def numbers(image: NDArray[Any], form: Format) -> Any:
+    """Return the values of an image as nested lists of Python integers."""
+    return np.vectorize(lambda v: number(v, form), otypes=[object])(image).tolist()
+
+
+def each_channel(function: Callable[..., int], *values: Any) -> Any:
+    """Return the function of (channel, value of each map) at every place of nested lists."""
+    if isinstance(values[0][0], list):
+        return [each_channel(function, *parts) for parts in zip(*values, strict=True)]
+    return [function(c, *parts) for c, parts in enumerate(zip(*values, strict=True))]
+
+
+def slow_code(layer: Quantize, channel: int, value: int) -> int:
+    k = channel if len(layer.direction) > 1 else 0
+    rising = int(layer.direction[k]) > 0
+    passed = [value >= int(t) if rising else value <= int(t) for t in layer.levels[k]]
+    return passed.count(True)
+
+
+def slow_affine(layer: Affine, channel: int, values: Sequence[int]) -> int:
+    """Return the sum, divided exactly, rounded to nearest with half up, and clipped."""
+    k = channel if len(layer.offset) > 1 else 0
+    total = sum(int(w) * x for w, x in zip(layer.weights[:, k], values, strict=True))
+    exact = Fraction(total + int(layer.offset[k]), 2**layer.shift)
+    rounded = math.floor(exact + Fraction(1, 2))
+    return min(max(rounded, layer.format.low), layer.format.high)
 
 
 def number(value: Any, form: Format) -> int:
@@ -107,13 +149,18 @@ def slow_threshold(sums: Any, threshold: Threshold) -> Any:
     return bits
 
 
-def slow_pool(layer: MaxPool, source: Tensor, image: NDArray[Any]) -> Any:
+def slow_pool(layer: MaxPool | SumPool, source: Tensor, image: NDArray[Any]) -> Any:
     height, width, channels = source.shape
+    sums = isinstance(layer, SumPool)
+
+    def value(bit_or_integer: Any) -> int:
+        return number(bit_or_integer, source.format) if sums else int(bit_or_integer)
+
     return [
         [
             [
-                max(
-                    int(image[y0 + y, x0 + x, c])
+                (sum if sums else max)(
+                    value(image[y0 + y, x0 + x, c])
                     for y in range(layer.kernel[0])
                     for x in range(layer.kernel[1])
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,9 +74,9 @@ def test_chosen_edges_come_alone_and_layers_they_do_not_need_are_left_out(
     computed = []
     apply = images_module._apply
 
-    def recording(layer: Layer, source: Tensor, edge: np.ndarray) -> np.ndarray:
+    def recording(layer: Layer, *values: Any) -> np.ndarray:
         computed.append(layer.name)
-        return apply(layer, source, edge)
+        return apply(layer, *values)
 
     monkeypatch.setattr(images_module, "_apply", recording)
     got = golden.run(NETWORK, IMAGES, edges=["dense", "conv1", "input"])
