@@ -22,6 +22,8 @@ from bnn2hw.model import (
     Layer,
     LinearLayer,
     MaxPool,
+    Quantize,
+    SumPool,
     Tensor,
     Threshold,
 )
@@ -126,15 +128,31 @@ def linear_cases(draw: st.DrawFn) -> tuple[LinearLayer, Tensor, NDArray[Any]]:
 
 
 @st.composite
+def quantizers(draw: st.DrawFn, source: Tensor) -> Quantize:
+    """Draw a quantiser of that source; levels repeat, and go just beyond the values."""
+    rows, count = draw(st.sampled_from((1, source.channels))), draw(st.integers(1, 5))
+    bound = max(abs(source.format.low), abs(source.format.high)) + 1
+    direction = np.array([draw(st.sampled_from((-1, 1))) for _ in range(rows)])
+    levels = [
+        sorted(draw(st.integers(-bound, bound)) for _ in range(count))[:: int(d)] for d in direction
+    ]
+    return Quantize("layer", ("input",), direction, np.array(levels))
+
+
+@st.composite
 def other_cases(draw: st.DrawFn) -> Case:
-    """Draw a pool, a threshold of its own or an argmax, its source and up to three images."""
+    """Draw a pool, thresholds of their own or an argmax, its source and up to three images."""
     form = draw(st.sampled_from(FORMATS))
     source = Tensor((draw(SIDE), draw(SIDE), draw(SMALL)), form)
-    kind = draw(st.sampled_from(("pool", "binarize", "argmax")))
+    kind = draw(st.sampled_from(("max", "sum", "binarize", "quantize", "argmax")))
     layer: Layer
-    if kind == "pool":
+    if kind in ("max", "sum"):
         kernel = (draw(st.integers(1, source.shape[0])), draw(st.integers(1, source.shape[1])))
-        layer = MaxPool("layer", ("input",), kernel, (draw(SMALL), draw(SMALL)))
+        pool = MaxPool if kind == "max" else SumPool
+        layer = pool("layer", ("input",), kernel, (draw(SMALL), draw(SMALL)))
+        assume(kind == "max" or form.width < 32)
+    elif kind == "quantize":
+        layer = draw(quantizers(source))
     elif kind == "binarize":
         channels = draw(st.sampled_from((1, source.channels)))
         bound = max(abs(form.low), abs(form.high))
