@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +25,18 @@ from .emit.limits import compile_problem
 from .emit.manifest import layer_directories, read_manifest, versions
 from .emit.names import top_name
 from .emit.templates import synthesis_targets
-from .errors import PlanError, UsageError
+from .errors import PlanError, TrainingError, UsageError
 from .frontends import import_network
 from .golden import run
 from .inspection import LayerReport
 from .model import LinearLayer, Network, Samples, load, save
 from .networks import bundled_path
 from .plan import plan_layer
+from .plan.architectures import architecture
 from .plan.cost import plan_cost
 from .plan.planner import check_options
+from .plan.timeline import Timeline
+from .plan.timeline import timeline as _timeline
 from .synth import SynthesisResult
 from .synth import synthesise as _synthesise
 from .toolchain import find_yosys
@@ -42,12 +47,15 @@ __all__ = [
     "Build",
     "GeneratedLayer",
     "LayerSynthesis",
+    "TrainingResult",
     "generate",
     "import_model",
     "inspect",
     "load_network",
     "simulate",
     "synthesise",
+    "timeline",
+    "train",
 ]
 
 Progress = Callable[[str], None]
@@ -118,6 +126,43 @@ class LayerSynthesis:
             "plan": self.plan,
             "result": self.result.to_json(),
             "baseline": None if self.baseline is None else self.baseline.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained network that was written.
+
+    Attributes
+    ----------
+    model
+        The model file.
+    network
+        What it holds.
+    accuracy
+        Of test and validation images, in words.
+    accuracy_float, accuracy_golden
+        0 to 1 for ``train``, ``validation`` and ``test``: of the float network, and of the golden
+        model on the written one.
+    layers
+        The figures of :func:`bnn2hw.train.loop.tree_figures`.
+    """
+
+    model: Path
+    network: Network
+    accuracy: str
+    accuracy_float: dict[str, float]
+    accuracy_golden: dict[str, float]
+    layers: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as JSON values."""
+        return {
+            "model": str(self.model),
+            "network": self.network.name,
+            "accuracy_float": self.accuracy_float,
+            "accuracy_golden": self.accuracy_golden,
+            "layers": self.layers,
         }
 
 
@@ -368,3 +413,95 @@ def _direct(path: Path, progress: Progress) -> Path:
         out=path / "results" / "direct",
     )
     return build.directory / str(manifest["top"])
+
+
+def train(
+    recipe: str | Path,
+    output: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress = _quiet,
+) -> TrainingResult:
+    """Train a network by a recipe and write it as a model file.
+
+    Beside ``NAME.npz`` stands ``NAME.log.jsonl``, one line an epoch, and, while training goes on,
+    ``NAME.checkpoint.pt``. Nothing is written to the model file unless the integers equal the
+    float network on every image.
+
+    Parameters
+    ----------
+    recipe
+        A TOML file (see :class:`bnn2hw.train.recipe.Recipe`).
+    output
+        The model file.
+    settings
+        ``KEY=VALUE`` each, which go before the keys of the recipe.
+    resume
+        Whether to go on from the checkpoint of an interrupted training.
+    progress
+        Is told what is being done.
+
+    Raises
+    ------
+    UsageError
+        If a setting is not of that form.
+    TrainingError
+        If PyTorch is missing, the recipe makes no sense, the checkpoint is not there or is that
+        of another recipe, or training diverges.
+    ModelError
+        If the model file cannot be written.
+    """
+    path = Path(output)
+    if not path.parent.is_dir():
+        raise TrainingError("the folder of the model file is not there", file=path)
+    if find_spec("torch") is None:
+        raise TrainingError("training needs PyTorch", remedy="pip install 'bnn2hw[train]'")
+    from .train.loop import train as run_training  # loads PyTorch
+    from .train.recipe import read_recipe
+
+    trained = run_training(
+        read_recipe(Path(recipe), settings),
+        progress=progress,
+        checkpoint=path.with_suffix(".checkpoint.pt"),
+        resume=resume,
+        log=path.with_suffix(".log.jsonl"),
+    )
+    save(trained.network, path)
+    return TrainingResult(
+        path,
+        trained.network,
+        trained.network.notes["accuracy"],
+        asdict(trained.accuracy_float),
+        asdict(trained.accuracy_golden),
+        trained.history[-1]["layers"],
+    )
+
+
+def timeline(
+    network: str,
+    *,
+    tau: int = 5,
+    pes: int = 64,
+    clock: int = 10**9,
+    input_size: int | None = None,
+    mode: str = "subbit",
+) -> Timeline:
+    """Run a network of the published tables on the engine's cycle model, 1-bit and sub-bit.
+
+    Parameters
+    ----------
+    network
+        Such as ``resnet18``; see :data:`bnn2hw.plan.architectures.ARCHITECTURES`.
+    tau, pes, clock, mode
+        As for :func:`bnn2hw.plan.timeline.timeline`, the clock in Hz.
+    input_size
+        Of the square image; that of the network's usual data if None.
+
+    Raises
+    ------
+    UsageError
+        If there is no such network or mode, or a number is out of range.
+    """
+    shapes = architecture(network, input_size)
+    return _timeline(shapes, tau=tau, pes=pes, clock=clock, mode=mode)

@@ -20,6 +20,7 @@ NEVER = {
     "model": ("amaranth", "onnx", "qonnx"),
     "golden": ("amaranth", "bnn2hw.frontends", "bnn2hw.networks"),
     "plan": ("amaranth", "bnn2hw.frontends", "bnn2hw.golden", "bnn2hw.networks"),
+    "train": ("amaranth", "bnn2hw.networks"),
     "gateware": (
         "bnn2hw.frontends", "bnn2hw.golden", "bnn2hw.model.file", "bnn2hw.networks",
         "bnn2hw.toolchain", "os", "pathlib", "shutil", "subprocess", "tempfile",
@@ -73,7 +74,7 @@ def violations(source: str, module: str) -> list[str]:
     place = next((k for k, names in enumerate(order) if room in names), None)
     assert place is not None, f"{module} is in no room of docs/design.md"
     above = {f"bnn2hw.{name}" for names in order[: place + 1] for name in names}
-    never = NEVER.get(room, ())
+    never = (*NEVER.get(room, ()), *(() if room == "train" else ("sklearn", "torch")))
     wrong = []
     for name in imports(source, module.rpartition(".")[0]):
         own = name.split(".")[0] == "bnn2hw"
@@ -125,6 +126,8 @@ def test_a_file_imports_only_what_it_may(path: Path) -> None:
         ("bnn2hw.errors", "from .model import Network"),
         ("bnn2hw.verify.run", "from ..gateware.layer import LayerCore"),
         ("bnn2hw.api", "from .cli import main"),
+        ("bnn2hw.api", "import torch"),
+        ("bnn2hw.train.loop", "from ..emit import build"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, source: str) -> None:

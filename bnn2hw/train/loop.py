@@ -151,6 +151,10 @@ class _Run:
         for batch in batches:
             totals += np.array(self._step(batch)) * len(batch) / len(part)
         self.module.eval()
+        # The sign of what is not a number is -1: the loss alone would not tell.
+        finite = all(bool(p.isfinite().all()) for p in self.module.state_dict().values())
+        if not finite:
+            raise self._diverged("weights are not finite")
         network = to_network(self.module, self.data, recipe.name)
         record = {
             "epoch": done + 1,
@@ -174,10 +178,7 @@ class _Run:
         loss = cross_entropy + weight * distance + penalty
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} in epoch {len(self.history) + 1}: training diverges",
-                remedy="lower learning_rate or mst.weight",
-            )
+            raise self._diverged(f"the loss is {value}")
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -187,6 +188,12 @@ class _Run:
         for center in self.losses:
             center.after_step()
         return value, float(cross_entropy.detach()), float(distance.detach())
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} in epoch {len(self.history) + 1}: training diverges",
+            remedy="lower learning_rate or the weights of the loss",
+        )
 
     def _accuracy(self, part: np.ndarray[Any, np.dtype[np.int64]]) -> float:
         classes = scores(self.module, self.inputs[torch.from_numpy(part)]).argmax(axis=1)
