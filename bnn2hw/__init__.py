@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .errors import Bnn2hwError
 
 if TYPE_CHECKING:
-    from .api import generate, import_model, inspect, load_network, simulate, synthesise
+    from .api import generate, import_model, inspect, load_network, simulate, synthesise, timeline
     from .model import Network, load, save
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "save",
     "simulate",
     "synthesise",
+    "timeline",
 ]
 
 _ROOMS = {"Network": "model", "load": "model", "save": "model"}

@@ -46,7 +46,7 @@ def timeline(
         network, tau=tau, pes=pes, clock=_hertz(clock), input_size=input_size, mode=mode
     )
     if picture is not None:
-        draw_timeline(line, picture)
+        draw_timeline([line], picture)
     show(timeline_table(line), json_to=json)
     show(assumption_table(line.assumptions), json_to=json)
     if json is None or str(json) != "-":

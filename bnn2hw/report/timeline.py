@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from ..plan.timeline import Assumption, Run, Timeline
+from ..plan.timeline import Assumption, Timeline
 from .figure import new_figure, save_figure
 from .tables import Table, number
 
@@ -69,10 +69,11 @@ def _stages(timeline: Timeline) -> dict[int, tuple[int, int]]:
     return stages
 
 
-def draw_timeline(timeline: Timeline, path: str | Path) -> None:
-    """Write a picture: both runs as bars over time, a bar a layer and a colour a stage.
+def draw_timeline(timelines: Sequence[Timeline], path: str | Path) -> None:
+    """Write a picture of bars over time, a bar a layer and a colour a stage.
 
-    The ending of the path chooses the format.
+    The uppermost row is the 1-bit engine, then comes the sub-bit engine of each timeline; all are
+    of one network. The ending of the path chooses the format.
 
     Raises
     ------
@@ -81,34 +82,36 @@ def draw_timeline(timeline: Timeline, path: str | Path) -> None:
     BuildError
         If the picture cannot be written.
     """
+    first = timelines[0]
+    runs = [
+        ("1 bit", first.binary),
+        *((f"sub-bit\n{line.mode}", line.subbit) for line in timelines),
+    ]
     figure = new_figure()
-    figure.set_size_inches(10, 2.9)
+    figure.set_size_inches(10, 1.1 + 0.75 * len(runs))
     axes = figure.subplots()
-    runs: Sequence[tuple[str, Run]] = (("1 bit", timeline.binary), ("sub-bit", timeline.subbit))
     for row, (_, run) in enumerate(runs):
-        scale = 1e3 / run.parameters.clock
-        lengths = [layer.schedule.cycles * scale for layer in run.layers]
-        for layer, end, length in zip(run.layers, accumulate(lengths), lengths, strict=True):
-            colour = _COLOURS[layer.stage % len(_COLOURS)]
-            axes.barh(
-                row, length, left=end - length, height=0.7, color=colour, edgecolor="white",
-                linewidth=0.5,
-            )  # fmt: skip
-        axes.annotate(f" {1e3 * run.seconds:.2f} ms", (1e3 * run.seconds, row), va="center")
-    for stage, (one, sub) in _stages(timeline).items():
-        colour = _COLOURS[stage % len(_COLOURS)]
-        axes.bar(0, 0, color=colour, label=f"stage {stage}: {_faster(one, sub)}x")
+        lengths = [1e3 * layer.schedule.cycles / run.parameters.clock for layer in run.layers]
+        starts = accumulate(lengths[:-1], initial=0.0)
+        colours = [_COLOURS[layer.stage % len(_COLOURS)] for layer in run.layers]
+        axes.barh(
+            [row] * len(lengths), lengths, left=list(starts), height=0.7, color=colours,
+            edgecolor="white", linewidth=0.5,
+        )  # fmt: skip
+        end = f" {1e3 * run.seconds:.4g} ms, {first.binary.seconds / run.seconds:.2f}x"
+        axes.annotate(end, (1e3 * run.seconds, row), va="center")
+    for stage in _stages(first):
+        axes.bar(0, 0, color=_COLOURS[stage % len(_COLOURS)], label=f"stage {stage}")
     axes.set_yticks(range(len(runs)), [name for name, _ in runs])
     axes.invert_yaxis()
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
-    axes.set_xlim(0, 1e3 * timeline.binary.seconds * 1.1)
+    axes.set_xlim(0, 1e3 * first.binary.seconds * 1.15)
     axes.set_xlabel("milliseconds")
     axes.legend(loc="lower right", frameon=False, fontsize=9)
     axes.set_title(
-        f"{timeline.network.name}, {timeline.network.input}x{timeline.network.input}, "
-        f"{timeline.pes} PEs at {timeline.binary.parameters.clock / 1e6:,.0f} MHz, "
-        f"tau {timeline.tau}, {timeline.mode}: {timeline.speedup:.2f}x",
+        f"{first.network.name}, {first.network.input}x{first.network.input}, {first.pes} PEs at "
+        f"{first.binary.parameters.clock / 1e6:,.6g} MHz, tau {first.tau}",
         fontsize=10,
     )
     save_figure(figure, path)

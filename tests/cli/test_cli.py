@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return call
 
 
-COMMANDS = ["generate", "simulate", "synth", "inspect", "import", "doctor"]
+COMMANDS = ["generate", "simulate", "synth", "inspect", "import", "doctor", "timeline"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -98,6 +98,16 @@ def test_doctor_lists_the_tools(run: Run) -> None:
         (["import", "nowhere.onnx", "-o", "x.npz"], 1, "nowhere.onnx"),
         (["import", "nowhere.txt", "-o", "x.npz"], 1, "nowhere.txt"),
         (["doctor", "--json", "no/such/folder.json"], 1, "cannot write JSON"),
+        (["timeline", "resnet19"], 2, "no network 'resnet19' in the tables; use resnet18"),
+        (["timeline", "resnet18", "--tau", "9"], 2, "tau 9 is out of range for resnet18"),
+        (["timeline", "resnet50-cifar10", "--tau", "8"], 2, "give 1 to 7"),
+        (["timeline", "resnet18", "--pes", "0"], 2, "0 PEs make no engine"),
+        (["timeline", "resnet18", "--clock", "fast"], 2, "clock 'fast' is not a frequency"),
+        (["timeline", "resnet18", "--clock", "0Hz"], 2, "clock '0Hz' is not a frequency"),
+        (["timeline", "resnet18", "--input", "16"], 2, "resnet18 cannot read an image of 16"),
+        (["timeline", "resnet18", "--mode", "magic"], 2, "no mode 'magic'"),
+        (["timeline", "resnet18", "--picture", "x.magic"], 1, "x.magic: the picture cannot"),
+        (["timeline", "resnet18", "--json", "no/x.json"], 1, "cannot write JSON"),
         (["juggle"], 2, "juggle"),
     ],
 )
