@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,9 @@ from hypothesis import strategies as st
 from bnn2hw.errors import ModelError
 from bnn2hw.model import (
     BIPOLAR,
-    Argmax,
     Binarize,
     BinaryConv,
     BinaryDense,
-    Integer,
-    MaxPool,
     Network,
     Samples,
     Tensor,
@@ -34,7 +29,8 @@ from bnn2hw.model import (
 )
 from bnn2hw.model.arrays import read_arrays
 
-from .networks import networks, same
+from .files import Edit, array, drop, layer, loads_or_tells, rewritten, top, walk
+from .networks import decomposed, digits, networks, same
 
 quick = settings(
     max_examples=100,
@@ -42,31 +38,6 @@ quick = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-def digits() -> Network:
-    """Return a network with a layer of every type."""
-    rng = np.random.default_rng(7)
-    bits = lambda *shape: rng.integers(0, 2, shape, np.uint8)
-    return Network(
-        "digits-1",
-        Tensor((8, 8, 2), Integer(-128, 127)),
-        (
-            BinaryConv(
-                "conv1", ("input",), bits(4, 3, 3, 1),
-                Threshold(np.array([1, -1, 0, 1]), np.array([5, -3, 1, 0])),
-                stride=(1, 2), padding=(1, 1, 1, 1), padding_value=-1, dilation=(1, 1), groups=2,
-            ),
-            MaxPool("pool", ("conv1",), (2, 2), (2, 2)),
-            BinaryDense("sums", ("pool",), bits(6, 32)),
-            Binarize("sign", ("sums",), Threshold.at_least(np.array([0]))),
-            BinaryDense("scores", ("sign",), bits(3, 6)),
-            Argmax("class", ("scores",), "last"),
-        ),
-        classes=("a", "b", "ç"),
-        notes={"origin": "a test", "accuracy": "96 %"},
-        samples=Samples(rng.integers(-128, 128, (2, 8, 8, 2), np.int32), np.array([2, 0])),
-    )  # fmt: skip
 
 
 @quick
@@ -156,50 +127,6 @@ def test_a_write_that_fails_leaves_the_earlier_file(
 
 
 # ------------------------------------------------------------------------- hostile files
-
-
-Edit = Callable[[dict[str, Any], dict[str, Any]], object]
-
-
-def rewritten(path: Path, edit: Edit) -> Path:
-    """Write the model file of :func:`digits` with description and arrays edited."""
-    save(digits(), path)
-    arrays: dict[str, Any] = read_arrays(path)
-    text = json.loads(arrays.pop("network").tobytes())
-    edit(text, arrays)
-    raw = text.pop("raw", None) or json.dumps(text).encode()
-    arrays["network"] = np.frombuffer(raw, np.uint8)
-    return repacked(path, arrays)
-
-
-def repacked(path: Path, arrays: dict[str, Any]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            stream = io.BytesIO()
-            np.lib.format.write_array(stream, np.asanyarray(array))
-            archive.writestr(f"{name}.npy", stream.getvalue())
-    return path
-
-
-def layer(index: int, **values: Any) -> Edit:
-    return lambda text, arrays: text["layers"][index].update(values)
-
-
-def drop(*path: Any) -> Edit:
-    def edit(text: Any, arrays: Any) -> None:
-        for key in path[:-1]:
-            text = text[key]
-        del text[path[-1]]
-
-    return edit
-
-
-def top(**values: Any) -> Edit:
-    return lambda text, arrays: text.update(values)
-
-
-def array(name: str, value: Any) -> Edit:
-    return lambda text, arrays: arrays.update({name: np.asarray(value)})
 
 
 W = "conv1.weights"
@@ -343,20 +270,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         load(tmp_path / "a.npz")
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+@pytest.fixture(scope="module", params=[digits, decomposed])
+def good(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("good") / "a.npz"
-    save(digits(), path)
+    save(request.param(), path)
     return path.read_bytes()
-
-
-def loads_or_tells(path: Path) -> None:
-    try:
-        network = load(path)
-    except ModelError as error:
-        assert str(path) in str(error)  # noqa: PT017 (both ends are fine)
-    else:
-        assert network.tensors["input"] == network.input
 
 
 @quick
@@ -380,7 +298,10 @@ values = st.recursive(
 @settings(quick, max_examples=300)
 @given(data=st.data(), value=values)
 @example(data=None, value=None)
-def test_a_changed_description_loads_or_is_told(tmp_path: Path, data: Any, value: Any) -> None:
+@pytest.mark.parametrize("network", [digits(), decomposed()], ids=["digits", "decomposed"])
+def test_a_changed_description_loads_or_is_told(
+    tmp_path: Path, network: Network, data: Any, value: Any
+) -> None:
     def edit(text: dict[str, Any], arrays: dict[str, Any]) -> None:
         places: list[tuple[Any, Any]] = []
         walk(text, places)
@@ -388,21 +309,15 @@ def test_a_changed_description_loads_or_is_told(tmp_path: Path, data: Any, value
             holder, key = data.draw(st.sampled_from(places))
             holder[key] = value
 
-    loads_or_tells(rewritten(tmp_path / "a.npz", edit))
-
-
-def walk(value: Any, places: list[tuple[Any, Any]]) -> None:
-    """List every (holder, key) of a JSON value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in items:
-        places.append((value, key))
-        if isinstance(item, dict | list):
-            walk(item, places)
+    loads_or_tells(rewritten(tmp_path / "a.npz", edit, network))
 
 
 @settings(quick, max_examples=300)
 @given(data=st.data())
-def test_a_changed_array_loads_or_is_told(tmp_path: Path, data: st.DataObject) -> None:
+@pytest.mark.parametrize("network", [digits(), decomposed()], ids=["digits", "decomposed"])
+def test_a_changed_array_loads_or_is_told(
+    tmp_path: Path, network: Network, data: st.DataObject
+) -> None:
     def edit(text: dict[str, Any], arrays: dict[str, Any]) -> None:
         name = data.draw(st.sampled_from(sorted(arrays)))
         dtype = data.draw(st.sampled_from(["u1", "i1", "i8", "u8", "f4", "?", "U1"]))
@@ -415,7 +330,7 @@ def test_a_changed_array_loads_or_is_told(tmp_path: Path, data: st.DataObject) -
         except OverflowError:
             arrays[name] = np.zeros(shape, dtype)
 
-    loads_or_tells(rewritten(tmp_path / "a.npz", edit))
+    loads_or_tells(rewritten(tmp_path / "a.npz", edit, network))
 
 
 def test_bipolar_samples_are_stored_as_bytes(tmp_path: Path) -> None:
