@@ -42,6 +42,7 @@ def to_network(
         classes=tuple(map(str, range(data.classes))),
         notes=notes or {},
         samples=Samples(data.images[data.test], data.labels[data.test]),
+        groups=tuple(group for stage in module.stages.values() for group in stage.groups()),
     )
 
 

@@ -17,7 +17,17 @@ from torch.nn import functional
 
 from ..errors import TrainingError
 from ..frontends.fold import fold, reachable_sums
-from ..model import Argmax, BinaryConv, BinaryDense, Layer, LinearLayer, MaxPool, Tensor, Threshold
+from ..model import (
+    Argmax,
+    BaseGroup,
+    BinaryConv,
+    BinaryDense,
+    Layer,
+    LinearLayer,
+    MaxPool,
+    Tensor,
+    Threshold,
+)
 from .binary import (
     BinaryConv2d,
     BinaryLayer,
@@ -67,26 +77,32 @@ class Stage(nn.Module):
     Attributes
     ----------
     exact
-        Whether the edges equal those of the exported layers. If not, they are approximated in
+        Whether its output equals that of the exported layers. If not, it is approximated in
         fixed point from this stage on.
     """
 
     exact = True
 
     def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the edges of the model that it computes, by name, the output last.
+        """Return the edges of the model that it computes exactly, by name, in order.
 
-        Maps are (batch, channels, height, width), bits are -1 and +1.
+        Maps are (batch, channels, height, width), bits are -1 and +1. The output is the last one
+        of a stage that is exact.
         """
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the next stage reads; of the last stage, the logits."""
+        assert self.exact
         return list(self.edges(x).values())[-1]
 
     def layers(self, source: str, tensor: Tensor) -> list[Layer]:
         """Return the layers of the model, given the edge that they read and its tensor."""
         raise NotImplementedError
+
+    def groups(self) -> tuple[BaseGroup, ...]:
+        """Return which of the layers are parallel bases."""
+        return ()
 
 
 class ConvStage(Stage):
@@ -179,12 +195,12 @@ class BinaryNetwork(nn.Module):
         return x
 
     def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the edges of the model by name, up to the first stage that is not exact."""
+        """Return the edges of the model that are exact, by name."""
         edges: dict[str, torch.Tensor] = {}
         for stage in self.stages.values():
+            edges.update(stage.edges(x))
             if not stage.exact:
                 break
-            edges.update(stage.edges(x))
             x = list(edges.values())[-1]
         return edges
 

@@ -172,7 +172,11 @@ class Recipe:
 
     def to_json(self) -> str:
         """Return the recipe as one line of JSON: equal recipes, equal texts."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(asdict(self, dict_factory=_given), sort_keys=True)
+
+
+def _given(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in items if value is not None}
 
 
 def _at_least(recipe: object, place: str, **least: int) -> None:
