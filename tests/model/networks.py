@@ -98,8 +98,8 @@ def digits() -> Network:
 def decomposed() -> Network:
     """Return a residual network of two bases, with codebooks, codes and a layer of every type."""
     rng = np.random.default_rng(8)
-    kernels = Codebook(rng.permutation(_all_bits(4))[:8], rng.integers(0, 8, (3, 3)))
-    vectors = Codebook(rng.permutation(_all_bits(2))[:2], rng.integers(0, 2, (4, 2)))
+    kernels = Codebook(rng.permutation(all_bits(4))[:8], rng.integers(0, 8, (3, 3)))
+    vectors = Codebook(rng.permutation(all_bits(2))[:2], rng.integers(0, 2, (4, 2)))
     conv = BinaryConv("base0", ("bits",), kernels.expand((3, 2, 2, 3)), codebook=kernels)
     return Network(
         "decomposed",
@@ -122,7 +122,7 @@ def decomposed() -> Network:
     )  # fmt: skip
 
 
-def _all_bits(length: int) -> Any:
+def all_bits(length: int) -> Any:
     """Return all vectors of so many bits, uint8 (2**length, length)."""
     return (np.arange(1 << length)[:, None] >> np.arange(length) & 1).astype(np.uint8)
 
@@ -135,7 +135,7 @@ def coded(draw: Any, rng: np.random.Generator, shape: tuple[int, ...]) -> dict[s
         return {"weights": rng.integers(0, 2, shape, np.uint8)}
     size = 1 << draw(st.integers(0, min(length, 4)))
     count = shape[-1] if taps > 1 else -(-shape[-1] // length)
-    subset = rng.permutation(_all_bits(length))[:size]
+    subset = rng.permutation(all_bits(length))[:size]
     book = Codebook(subset, rng.integers(0, size, (shape[0], count)))
     return {"weights": book.expand(shape), "codebook": book}
 

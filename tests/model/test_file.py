@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from bnn2hw.model import (
     Binarize,
     BinaryConv,
     BinaryDense,
+    Codebook,
+    Integer,
     Network,
     Samples,
     Tensor,
@@ -245,6 +248,132 @@ BAD: dict[str, tuple[Edit, str]] = {
 }  # fmt: skip
 
 
+BOOK = "base0.codebook."
+ALL = np.arange(16)[:, None] >> np.arange(4) & 1
+
+
+def group(**values: Any) -> Edit:
+    return lambda text, arrays: text["groups"][0].update(values)
+
+
+BAD_DECOMPOSED: dict[str, tuple[Edit, str]] = {
+    "a fraction of text": (
+        top(input={"shape": [4, 4, 3], "format":
+                   {"type": "integer", "low": 0, "high": 1, "fraction": "4"}}),
+        "input format fraction must be an integer",
+    ),
+    "a fraction beyond": (
+        layer(3, format={"type": "integer", "low": 0, "high": 1, "fraction": 63}),
+        "layer mean: a fraction of 63 bits",
+    ),
+    "bits have no fraction": (
+        top(input={"shape": [4, 4, 3], "format": {"type": "bipolar", "fraction": 0}}),
+        "input format has the unknown key 'fraction'",
+    ),
+    "sums as bits": (layer(3, format={"type": "bipolar"}), "mean: format must be integer, not bip"),
+    "no format": (drop("layers", 3, "format"), "layer mean: it has no key 'format'"),
+    "format is null": (layer(3, format=None), "layer mean: format must be a JSON object"),
+    "no shift": (drop("layers", 3, "shift"), "layer mean: it has no key 'shift'"),
+    "a huge shift": (layer(3, shift=63), "layer mean: shift 63"),
+    "more inputs": (layer(3, inputs=["base0"] * 3), "mean: has weights for 2 inputs and 3"),
+    "an input of another shape": (layer(3, inputs=["base0", "bits"]), "mean: reads edges of diff"),
+    "real weights": (array("mean.weights", np.ones((2, 3))), "mean: weights must be 2-dim"),
+    "infinite offset": (array("mean.offset", [np.inf] * 3), "mean: offset must be 1-dim"),
+    "weights of 64 bits": (
+        array("mean.weights", np.full((2, 3), (1 << 64) - 1, np.uint64)), "mean: weights must lie",
+    ),
+    "the least weight": (
+        array("mean.weights", np.full((2, 3), -(1 << 63))), "mean: weights must lie",
+    ),
+    "sums of 64 bits": (array("mean.weights", np.full((2, 3), 1 << 60)), "mean: sums of up to"),
+    "levels out of order": (array("codes.levels", [[2, 1]] * 3), "codes: levels must ascend"),
+    "many channels of levels": (
+        lambda text, arrays: (
+            array("codes.levels", np.zeros((1, 255), np.int8))(text, arrays),
+            array("codes.direction", np.ones(1 << 22, np.int8))(text, arrays),
+        ),
+        "codes: has parameters for 4194304 channels",
+    ),
+    "a codebook of text": (layer(1, codebook="all"), "base0: codebook must be a JSON object"),
+    "a codebook without indices": (
+        layer(1, codebook={"subset": BOOK + "subset"}), "base0: codebook has no key 'indices'",
+    ),
+    "a codebook of more": (
+        lambda text, arrays: text["layers"][1]["codebook"].update(size=8),
+        "base0: codebook has the unknown key 'size'",
+    ),
+    "a codebook twice": (
+        lambda text, arrays: text["layers"][2].update(codebook=text["layers"][1]["codebook"]),
+        "base1: codebook: array 'base0.codebook.subset' belongs to something else already",
+    ),
+    "a codebook left behind": (
+        drop("layers", 1, "codebook"), "array 'base0.codebook.indices' belongs to nothing",
+    ),
+    "another codebook": (array(BOOK + "subset", ALL[8:]), "base0: the codebook gives other"),
+    "a codebook of three": (array(BOOK + "subset", ALL[:3]), "base0: a codebook of 3 kernels"),
+    "indices beyond": (array(BOOK + "indices", np.full((3, 3), 8)), "base0: codebook indices go"),
+    "groups of text": (top(groups="unit"), "groups must be a JSON list"),
+    "a group of text": (top(groups=["unit"]), "a group must be a JSON object"),
+    "a group without output": (drop("groups", 0, "output"), "a group has no key 'output'"),
+    "a group of more": (group(size=2), "a group has the unknown key 'size'"),
+    "a base of text": (group(bases=["base0"]), "a base must be a JSON list"),
+    "a base of numbers": (group(bases=[[1]]), "bases must be text"),
+    "an unknown base": (group(bases=[["base0"], ["base9"]]), "group 'unit' names 'base9'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_DECOMPOSED)
+def test_a_bad_decomposed_file_is_refused(tmp_path: Path, case: str) -> None:
+    edit, message = BAD_DECOMPOSED[case]
+    path = rewritten(tmp_path / "a.npz", edit, decomposed())
+    with pytest.raises(ModelError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value)) < len(str(path)) + 400
+
+
+def test_a_codebook_of_null_is_none(tmp_path: Path) -> None:
+    path = rewritten(tmp_path / "a.npz", layer(0, codebook=None))
+    assert same(load(path), digits())
+
+
+def test_what_is_not_there_is_left_out(tmp_path: Path) -> None:
+    """Files without codebooks, groups and fractions are as they were before there were any."""
+    save(digits(), tmp_path / "a.npz")
+    text = bytes(read_arrays(tmp_path / "a.npz")["network"]).decode()
+    assert all(f'"{key}"' not in text for key in ("codebook", "fraction"))
+    assert "groups" not in json.loads(text)
+
+
+CHANGES: dict[str, Callable[[Network], Network]] = {
+    "groups": lambda network: replace(network, groups=()),
+    "codebook": lambda network: _with(network, 1, codebook=None),
+    "codebook of the other order": lambda network: _with(
+        network, 1, codebook=_reordered(network.layers[1].codebook)  # type: ignore[attr-defined]
+    ),
+    "fraction": lambda network: _with(network, 3, format=Integer(-20, 20)),
+    "offset": lambda network: _with(network, 3, offset=np.array([1, 0, -6])),
+    "levels": lambda network: _with(network, 4, levels=np.array([[1, 2], [9, 8], [4, 5]])),
+    "pool": lambda network: _with(network, 5, stride=(2, 2)),
+}  # fmt: skip
+
+
+def _with(network: Network, index: int, **values: Any) -> Network:
+    layers = list(network.layers)
+    layers[index] = replace(layers[index], **values)
+    return replace(network, layers=tuple(layers))
+
+
+def _reordered(book: Codebook) -> Codebook:
+    return Codebook(book.subset[::-1], len(book.subset) - 1 - book.indices)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_comparison_sees_a_change_of_decomposed(change: str) -> None:
+    assert same(decomposed(), decomposed())
+    assert not same(decomposed(), CHANGES[change](decomposed()))
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_file_is_refused(tmp_path: Path, case: str) -> None:
     edit, message = BAD[case]
@@ -295,7 +424,7 @@ values = st.recursive(
 )
 
 
-@settings(quick, max_examples=300)
+@settings(quick, max_examples=200)
 @given(data=st.data(), value=values)
 @example(data=None, value=None)
 @pytest.mark.parametrize("network", [digits(), decomposed()], ids=["digits", "decomposed"])
@@ -312,7 +441,7 @@ def test_a_changed_description_loads_or_is_told(
     loads_or_tells(rewritten(tmp_path / "a.npz", edit, network))
 
 
-@settings(quick, max_examples=300)
+@settings(quick, max_examples=200)
 @given(data=st.data())
 @pytest.mark.parametrize("network", [digits(), decomposed()], ids=["digits", "decomposed"])
 def test_a_changed_array_loads_or_is_told(
