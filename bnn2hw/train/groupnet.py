@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import TrainingError
@@ -19,6 +18,8 @@ Aggregation = Literal["mean", "learned"]
 _MOST_BASES = 32
 _MOST_CHANNELS = 4096
 _MOST_BLOCKS = 64
+_MOST_STRIDE = 16
+_MOST_DILATION = 64
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class GroupnetRecipe:
     stem
         Channels of the first convolution, 3x3 with binary weights on the integer input.
     blocks
-        See :class:`Block`; a mapping of its fields is one as well.
+        See :class:`Block`.
     residual
         Whether blocks have residual streams; a plain network has none.
     beta
@@ -94,49 +95,27 @@ class GroupnetRecipe:
             raise TrainingError(
                 f"groupnet.beta is {self.beta!r}", remedy="choose a number above 0, up to 1024"
             )
-        if not isinstance(self.blocks, Sequence) or not 1 <= len(self.blocks) <= _MOST_BLOCKS:
+        if not 1 <= len(self.blocks) <= _MOST_BLOCKS:
             raise TrainingError(
-                "groupnet.blocks is not a list of blocks",
+                f"groupnet.blocks has {len(self.blocks)} blocks",
                 remedy=f"give 1 to {_MOST_BLOCKS} tables with channels, stride and dilations",
             )
-        blocks = tuple(_read_block(f"blocks[{n}]", item) for n, item in enumerate(self.blocks))
-        for n, block in enumerate(blocks):
+        for n, block in enumerate(self.blocks):
+            _check_integer(f"blocks[{n}].channels", block.channels, _MOST_CHANNELS)
+            _check_integer(f"blocks[{n}].stride", block.stride, _MOST_STRIDE)
+            for rate in block.dilations:
+                _check_integer(f"blocks[{n}].dilations", rate, _MOST_DILATION)
             if block.dilations and len(block.dilations) != self.bases:
                 raise TrainingError(
                     f"groupnet.blocks[{n}].dilations has {len(block.dilations)} rates for "
                     f"{self.bases} bases",
                     remedy="give one rate a base, or none",
                 )
-        object.__setattr__(self, "blocks", blocks)
 
     @property
     def span(self) -> int:
         """Return how many blocks a base spans."""
         return {"gbd2": 2, "gbd3": len(self.blocks), "lbd": len(self.blocks)}.get(self.variant, 1)
-
-
-def _read_block(key: str, value: Any) -> Block:
-    """Return a block, checked by itself, from one or from a mapping of its fields."""
-    if isinstance(value, Mapping):
-        names = [field.name for field in fields(Block)]
-        unknown = [name for name in value if name not in names]
-        if unknown or "channels" not in value:
-            raise TrainingError(
-                f"groupnet.{key} has the unknown key {unknown[0]!r}"
-                if unknown
-                else f"groupnet.{key} has no channels",
-                remedy=f"the keys are {', '.join(names)}",
-            )
-        value = Block(**value)
-    if not isinstance(value, Block):
-        raise TrainingError(f"groupnet.{key} is {value!r}", remedy="give a table with channels")
-    _check_integer(f"{key}.channels", value.channels, _MOST_CHANNELS)
-    _check_integer(f"{key}.stride", value.stride, 16)
-    if not isinstance(value.dilations, Sequence) or isinstance(value.dilations, str):
-        raise TrainingError(f"groupnet.{key}.dilations is {value.dilations!r}")
-    for rate in value.dilations:
-        _check_integer(f"{key}.dilations", rate, 64)
-    return Block(value.channels, value.stride, tuple(value.dilations))
 
 
 def _check_integer(key: str, value: Any, greatest: int) -> None:
