@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING
 from .errors import Bnn2hwError
 
 if TYPE_CHECKING:
-    from .api import generate, import_model, inspect, load_network, simulate, synthesise, timeline
+    from .api import (
+        compress,
+        generate,
+        import_model,
+        inspect,
+        load_network,
+        simulate,
+        synthesise,
+        timeline,
+    )
     from .model import Network, load, save
 
 __all__ = [
     "Bnn2hwError",
     "Network",
+    "compress",
     "generate",
     "import_model",
     "inspect",

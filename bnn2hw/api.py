@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from . import inspection
+from . import compression, inspection
+from .compression import Compression
 from .emit.build import check_target, write_build
 from .emit.layer import LayerFiles
 from .emit.limits import compile_problem
 from .emit.manifest import layer_directories, read_manifest, versions
 from .emit.names import top_name
 from .emit.templates import synthesis_targets
-from .errors import PlanError, TrainingError, UsageError
+from .errors import BuildError, PlanError, TrainingError, UsageError
 from .frontends import import_network
 from .golden import run
 from .inspection import LayerReport
@@ -48,6 +49,7 @@ __all__ = [
     "GeneratedLayer",
     "LayerSynthesis",
     "TrainingResult",
+    "compress",
     "generate",
     "import_model",
     "inspect",
@@ -204,6 +206,49 @@ def import_model(
 def inspect(network: Network, *, progress: Progress = _quiet) -> list[LayerReport]:
     """Return a report of every layer: what it holds, what reuse saves, whether it compiles."""
     return inspection.inspect(network, progress)
+
+
+def compress(
+    network: Network,
+    tau: int | None = None,
+    *,
+    layers: Sequence[str] = (),
+    closed: bool = False,
+    word_width: int = 32,
+    output: str | Path | None = None,
+    memory: str | Path | None = None,
+    progress: Progress = _quiet,
+) -> Compression:
+    """Give layers codebooks; with ``tau`` by changing weights, and measure what that does.
+
+    Parameters and errors are those of :func:`bnn2hw.compression.compress`. ``output`` is the
+    model file to write, ``memory`` a directory for the memories of each layer as text for
+    ``$readmemh``; None writes neither.
+
+    Raises
+    ------
+    ModelError, BuildError
+        If a file cannot be written.
+    """
+    result = compression.compress(
+        network, tau, layers=layers, closed=closed, word_width=word_width, progress=progress
+    )
+    if output is not None:
+        save(result.network, Path(output))
+    if memory is not None:
+        _write_memories(result, Path(memory))
+    return result
+
+
+def _write_memories(result: Compression, directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for layer in result.layers:
+            texts = {} if layer.memory is None else layer.memory.texts()
+            for what, text in texts.items():
+                (directory / f"{layer.name}-{what}.hex").write_text(text, encoding="ascii")
+    except OSError as error:
+        raise BuildError(f"cannot write memories: {error.strerror}", file=directory) from None
 
 
 def generate(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Bnn2hwError
-from . import doctor, generate, import_, inspect, simulate, synth, timeline, train
+from . import compress, doctor, generate, import_, inspect, simulate, synth, timeline, train
 
 __all__ = ["app", "main"]
 
@@ -37,6 +37,7 @@ app.command("generate")(generate.generate)
 app.command("simulate")(simulate.simulate)
 app.command("synth")(synth.synth)
 app.command("inspect")(inspect.inspect)
+app.command("compress")(compress.compress)
 app.command("timeline")(timeline.timeline)
 app.command("import")(import_.import_model)
 app.command("train")(train.train)

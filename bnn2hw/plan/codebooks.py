@@ -17,7 +17,7 @@ from ..model.codebook import Codebook
 from ..model.layers import LinearLayer
 from .kernels import Kernels, kernels_of
 
-__all__ = ["LONGEST", "exchanged", "project", "recognise"]
+__all__ = ["LONGEST", "check_tau", "exchanged", "project", "recognise"]
 
 LONGEST = 10
 """Most weights of a kernel that has codebooks here: all ``2**LONGEST`` kernels are weighed."""
@@ -70,10 +70,28 @@ def project(layer: LinearLayer, tau: int, *, closed: bool = False) -> tuple[Line
     PlanError
         If kernels have more than :data:`LONGEST` weights.
     """
+    kernels = check_tau(layer, tau)
+    patterns = _patterns(kernels)
+    start = patterns.most_frequent(1 << (tau - closed), closed)
+    chosen = exchanged(patterns.distances(closed), patterns.counts, start)
+    codebook = patterns.codebook(chosen, tau, closed)
+    weights = codebook.expand(layer.weights.shape)
+    changed = int(np.count_nonzero(weights != layer.weights))
+    return replace(layer, weights=weights, codebook=codebook), changed
+
+
+def check_tau(layer: LinearLayer, tau: int) -> Kernels:
+    """Check that indices of tau bits can stand for a layer's kernels, and return those.
+
+    Raises
+    ------
+    UsageError, PlanError
+        As :func:`project`.
+    """
     kernels = kernels_of(layer)
     if kernels is None or kernels.length > LONGEST:
         raise PlanError(
-            f"kernels of more than {LONGEST} weights cannot be projected",
+            f"kernels of more than {LONGEST} weights have no codebook",
             layer=layer.name,
             remedy="leave this layer out",
         )
@@ -83,13 +101,7 @@ def project(layer: LinearLayer, tau: int, *, closed: bool = False) -> tuple[Line
             layer=layer.name,
             remedy=f"give 1 to {kernels.length - 1}",
         )
-    patterns = _patterns(kernels)
-    start = patterns.most_frequent(1 << (tau - closed), closed)
-    chosen = exchanged(patterns.distances(closed), patterns.counts, start)
-    codebook = patterns.codebook(chosen, tau, closed)
-    weights = codebook.expand(layer.weights.shape)
-    changed = int(np.count_nonzero(weights != layer.weights))
-    return replace(layer, weights=weights, codebook=codebook), changed
+    return kernels
 
 
 def exchanged(

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from ..model.layers import BinaryConv, LinearLayer
 from .counting import VECTOR
 
-__all__ = ["CODE_LIMIT", "Kernels", "break_even", "kernels_of", "vector_of_inputs"]
+__all__ = [
+    "CODE_LIMIT",
+    "Kernels",
+    "break_even",
+    "has_kernels",
+    "kernels_of",
+    "vector_of_inputs",
+]
 
 CODE_LIMIT = 62
 """Most weights of a kernel that has a code."""

@@ -1,0 +1,65 @@
+"""Memories of codebooks: words read back to the indices, and every bit is counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnn2hw.errors import UsageError
+from bnn2hw.model import BinaryConv, Codebook
+from bnn2hw.plan.codebooks import project
+from bnn2hw.plan.memory import codebook_memory, packed_words, unpacked_words
+from tests.plan.strategies import random_bits
+
+EXAMPLES = settings(max_examples=200, deadline=None, derandomize=True)
+
+
+@EXAMPLES
+@given(st.integers(1, 12), st.integers(1, 80), st.integers(0, 50), st.integers(0, 1000))
+def test_words_read_back(width: int, word_width: int, count: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 1 << width, count)
+    words = packed_words(values, width, word_width)
+    assert len(words) == -(-count * width // word_width)
+    assert all(0 <= word < 1 << word_width for word in words)
+    # one long number, the first value at its lowest bits
+    number = sum(word << (k * word_width) for k, word in enumerate(words))
+    assert number == sum(value << (k * width) for k, value in enumerate(values.tolist()))
+    assert unpacked_words(words, width, word_width, count).tolist() == values.tolist()
+
+
+def book(closed: bool) -> Codebook:
+    weights = random_bits(20, 9 * 7).reshape(20, 3, 3, 7)
+    layer, _ = project(BinaryConv("layer", ("input",), weights=weights), 4, closed=closed)
+    assert layer.codebook is not None
+    return layer.codebook
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_memories_hold_the_codebook(closed: bool) -> None:
+    codebook = book(closed)
+    memory = codebook_memory(codebook, 24)
+    indices = unpacked_words(memory.indices, 4, 24, 140).reshape(7, 20).T
+    assert np.array_equal(indices, codebook.indices)
+    kernels = np.array([[word >> k & 1 for k in range(9)] for word in memory.subset])
+    if closed:  # address and sign
+        kernels = np.concatenate([kernels, 1 - kernels])
+    assert np.array_equal(kernels, codebook.subset)
+    # 140 indices of 4 bits fill 23 words and a part; half of a closed subset is stored
+    assert memory.bits == 24 * 24 + 9 * (8 if closed else 16)
+
+
+def test_texts_have_a_word_a_line() -> None:
+    memory = codebook_memory(book(False), 30)
+    texts = memory.texts()
+    for name, words, digits in (("indices", memory.indices, 8), ("subset", memory.subset, 3)):
+        lines = texts[name].splitlines()
+        assert [int(line, 16) for line in lines] == list(words)
+        assert {len(line) for line in lines} == {digits}
+
+
+@pytest.mark.parametrize("width", [0, -3, (1 << 16) + 1])
+def test_word_width_is_checked(width: int) -> None:
+    with pytest.raises(UsageError, match=r"memory words of -?[0-9]+ bits make no sense; give 1"):
+        codebook_memory(book(False), width)
