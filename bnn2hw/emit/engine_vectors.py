@@ -1,0 +1,52 @@
+"""What goes into a sequential engine and what must come out, in the order of its schedule.
+
+Input words come block by block, in a block word by word, within a word pixel by pixel; output
+words block by block, in a block group by group, within a group pixel by pixel. A last block that
+is not full is filled with the last position again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..plan.engine_layer import EnginePlan
+from .vectors import pack_words
+
+__all__ = ["input_words", "output_words"]
+
+
+def _blocks(rows: NDArray[np.int64], pixels: int) -> NDArray[np.int64]:
+    """Return (positions, parts, elements) as (blocks * parts * pixels, elements)."""
+    filled = np.pad(rows, ((0, -len(rows) % pixels), (0, 0), (0, 0)), mode="edge")
+    blocks = filled.reshape(-1, pixels, *rows.shape[1:])
+    return blocks.transpose(0, 2, 1, 3).reshape(-1, rows.shape[2])
+
+
+def input_words(
+    plan: EnginePlan, patches: NDArray[np.int64], borders: NDArray[np.int64]
+) -> tuple[list[int], list[int]]:
+    """Return the input words of patches, and of each the elements that count.
+
+    Parameters
+    ----------
+    plan
+        Of the engine.
+    patches, borders
+        int64 (count, N) bits or integers, at least one, and int64 (count,) border classes.
+    """
+    program = plan.program
+    elements = np.where(plan.order >= 0, patches[:, np.maximum(plan.order, 0)], 0)
+    valid = plan.valid[borders].astype(np.int64)
+    return (
+        pack_words(_blocks(elements, program.pixels), program.element_width),
+        pack_words(_blocks(valid, program.pixels), 1),
+    )
+
+
+def output_words(plan: EnginePlan, expected: NDArray[np.int64]) -> list[int]:
+    """Return the output words of bits or signed sums, int64 (count, channels)."""
+    program = plan.program
+    filled = np.pad(expected, ((0, 0), (0, -program.outputs % program.lanes)))
+    groups = filled.reshape(len(expected), program.groups, program.lanes)
+    return pack_words(_blocks(groups, program.pixels), program.output_width)

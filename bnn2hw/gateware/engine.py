@@ -1,0 +1,199 @@
+"""The sequential engine: one layer, its weights in memories, walked through step by step."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from ..plan.engine_program import EngineProgram
+from .engine_lanes import Accumulators, SelectLanes, Thresholds, XnorLanes
+from .engine_load import Loader
+from .engine_memory import WeightStream
+from .engine_table import KernelTables, WordBanks, word_layout
+
+__all__ = ["SequentialEngine"]
+
+
+class SequentialEngine(wiring.Component):
+    """A layer in the sequential style, after the schedule of :mod:`bnn2hw.plan.engine`.
+
+    Input words come block by block, in a block word by word, and within a word pixel by pixel.
+    Output words come block by block, in a block group by group, and within a group pixel by
+    pixel; lane k of group g is channel ``g * lanes + k``. Lanes beyond the channels give 0.
+
+    The lanes advance together, whenever the output is free or taken: no path through logic leads
+    from ``i`` to ``o``, and a waiting word does not change. Tables go on to be filled meanwhile.
+
+    Parameters
+    ----------
+    program
+        Sizes, and what the memories hold.
+    loadable
+        Whether there is a port to load the memories: then the engine waits until it has been
+        loaded once, and takes no input while it is loaded again.
+
+    Members
+    -------
+    i : stream of :func:`.word_layout`
+    o : stream of ``unsigned(lanes)``, or of ``ArrayLayout(signed(sum_width), lanes)`` where the
+        layer gives sums; lane 0 at the LSB
+    load : stream of ``unsigned(LOAD_WIDTH)``, where it is loadable (see :mod:`.engine_load`)
+    """
+
+    def __init__(self, program: EngineProgram, *, loadable: bool = False) -> None:
+        self.program, self.loadable = program, loadable
+        word = (
+            unsigned(program.lanes)
+            if program.thresholds
+            else data.ArrayLayout(signed(program.sum_width), program.lanes)
+        )
+        self._weights = WeightStream(
+            program.word_width, program.fetch, program.weights, loadable=loadable
+        )
+        memories: list[tuple[wiring.Component, int, int]] = [
+            (self._weights, program.word_width, len(program.weights))
+        ]
+        self._banks: KernelTables | WordBanks
+        self._lanes: SelectLanes | XnorLanes
+        if program.mode == "subbit":
+            self._banks = KernelTables(program, loadable=loadable)
+            self._lanes = SelectLanes(program)
+            width = program.kernel_units * program.unit
+            memories.append((self._banks, width, len(program.subset)))
+        else:
+            self._banks, self._lanes = WordBanks(program), XnorLanes(program)
+        self._thresholds = None
+        if program.thresholds:
+            self._thresholds = Thresholds(program, loadable=loadable)
+            width = program.lanes * program.level_width
+            memories.append((self._thresholds, width, len(program.levels)))
+        self._memories = memories
+        members = {
+            "i": In(stream.Signature(word_layout(program))),
+            "o": Out(stream.Signature(word)),
+        }
+        if loadable:
+            self._loader = Loader([(width, depth) for _, width, depth in memories])
+            members["load"] = In(self._loader.load.signature.flip())
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Return banks, weights, lanes and accumulators, and the steps through them."""
+        m = Module()
+        program = self.program
+        m.submodules.banks = banks = self._banks
+        m.submodules.weights = weights = self._weights
+        m.submodules.lanes = lanes = self._lanes
+        m.submodules.accumulators = accumulators = Accumulators(program)
+        run = self._run(m)
+        advance, step = Signal(), Signal()
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            step.eq(banks.full & weights.valid & advance),
+            banks.i.payload.eq(self.i.payload),
+            banks.i.valid.eq(self.i.valid & run),
+            self.i.ready.eq(banks.i.ready & run),
+            weights.run.eq(run),
+        ]
+
+        walk = _Walk(m, program, step)
+        m.d.comb += [
+            banks.pixel.eq(walk.pixel),
+            banks.release.eq(step & walk.item_ends),
+            weights.use.eq(step),
+            weights.take.eq(step & walk.group_ends),
+            lanes.bank.eq(banks.o),
+            lanes.weights.eq(weights.weights),
+            lanes.advance.eq(advance),
+        ]
+
+        # The cycle after: values of the lanes are added.
+        adding, first, last = Signal(), Signal(), Signal()
+        place, group = Signal.like(walk.place), Signal.like(walk.group)
+        with m.If(advance):
+            m.d.sync += [
+                adding.eq(step),
+                first.eq(walk.first_word),
+                last.eq(walk.last_word),
+                place.eq(walk.place),
+                group.eq(walk.group),
+            ]
+        m.d.comb += [
+            accumulators.place_next.eq(walk.place),
+            accumulators.place.eq(place),
+            accumulators.write.eq(adding),
+            accumulators.first.eq(first),
+            accumulators.advance.eq(advance),
+            accumulators.values.eq(lanes.o),
+        ]
+
+        # The cycle after that: complete sums are offered.
+        valid = Signal()
+        sums = Signal(len(accumulators.o), reset_less=True)
+        m.d.comb += self.o.valid.eq(valid)
+        with m.If(advance):
+            m.d.sync += valid.eq(adding & last)
+            with m.If(last):
+                m.d.sync += sums.eq(self._meant(accumulators.o, group))
+        self._output(m, sums, group, advance)
+        return m
+
+    def _meant(self, sums: Value, group: Value) -> Value:
+        """Return the sums with 0 in the lanes beyond the channels; thresholds do that by level."""
+        program = self.program
+        lanes = program.outputs - (program.groups - 1) * program.lanes
+        if program.thresholds or lanes == program.lanes:
+            return sums
+        return Mux(group == program.groups - 1, sums[: lanes * program.sum_width], sums)
+
+    def _output(self, m: Module, sums: Value, group: Value, advance: Value) -> None:
+        """Add what makes the output word from complete sums."""
+        if self._thresholds is None:
+            m.d.comb += Value.cast(self.o.payload).eq(sums)
+            return
+        m.submodules.thresholds = thresholds = self._thresholds
+        m.d.comb += [
+            thresholds.group_next.eq(group),
+            thresholds.advance.eq(advance),
+            thresholds.sums.eq(sums),
+            self.o.payload.eq(thresholds.o),
+        ]
+
+    def _run(self, m: Module) -> Value:
+        """Return whether the memories are loaded; connect what loads them."""
+        run = Signal(init=1)
+        if not self.loadable:
+            return run
+        m.submodules.loader = loader = self._loader
+        wiring.connect(m, load=wiring.flipped(self.load), loader=loader.load)
+        m.d.comb += run.eq(loader.loaded)
+        for number, (memory, width, _) in enumerate(self._memories):
+            m.d.comb += [
+                memory.write.eq(loader.write & (loader.memory == number)),
+                memory.write_address.eq(loader.address),
+                memory.write_data.eq(loader.data[:width]),
+            ]
+        return run
+
+
+class _Walk:
+    """Where a step stands: pixel, group and word, and the place of its sums."""
+
+    def __init__(self, m: Module, program: EngineProgram, step: Value) -> None:
+        self.pixel = Signal(bits_for(program.pixels - 1), name="pixel")
+        self.group = Signal(bits_for(program.groups - 1), name="group")
+        self.place = Signal(bits_for(program.groups * program.pixels - 1), name="place")
+        word = Signal(bits_for(program.words - 1), name="word")
+        self.group_ends = self.pixel == program.pixels - 1
+        self.item_ends = self.place == program.groups * program.pixels - 1
+        self.first_word = word == 0
+        self.last_word = word == program.words - 1
+        with m.If(step):
+            m.d.sync += self.pixel.eq(Mux(self.group_ends, 0, self.pixel + 1))
+            m.d.sync += self.place.eq(Mux(self.item_ends, 0, self.place + 1))
+            with m.If(self.group_ends):
+                m.d.sync += self.group.eq(Mux(self.item_ends, 0, self.group + 1))
+            with m.If(self.item_ends):
+                m.d.sync += word.eq(Mux(self.last_word, 0, word + 1))

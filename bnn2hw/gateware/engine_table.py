@@ -1,0 +1,302 @@
+"""Kernel tables of the sequential engine: the subset on a word of inputs, double-buffered."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from ..plan.engine_program import EngineProgram
+from .engine_memory import EngineMemory
+from .popcount import Popcount
+from .sums import SignedSum, Term
+
+__all__ = ["Dot", "KernelTables", "WordBanks", "select_tree", "word_layout"]
+
+
+def word_layout(program: EngineProgram) -> data.StructLayout:
+    """Return an input word: ``data``, element 0 at the LSB, and ``valid``, a bit an element."""
+    members = {"data": unsigned(program.unit * program.element_width)}
+    if program.masked:
+        members["valid"] = unsigned(program.unit)
+    return data.StructLayout(members)
+
+
+def _entry(program: EngineProgram) -> Shape:
+    return signed(program.entry_width)
+
+
+def select_tree(values: Value, select: Value, width: int) -> Value:
+    """Return the element that ``select`` chooses, by a tree of multiplexers of whole vectors."""
+    count = len(values) // width
+    for bit in reversed(range((count - 1).bit_length())):
+        half = width << bit
+        values = Mux(select[bit], values[half:], values[:half])
+    return values
+
+
+class Dot(wiring.Component):
+    """The signed sum of a word's elements under the signs of a kernel. Combinational.
+
+    ``2 * S + offset``, where S is the count of bits that agree with the kernel (or the sum of the
+    integers that it takes as they are), and the offset that of :meth:`offset`, which all kernels
+    share: less the number of bits that count (or less the sum of all integers).
+
+    Members
+    -------
+    word : ``In(word_layout(program))``
+    kernel : ``In(unit)``
+    offset : ``In(signed(entry_width))``
+    o : ``Out(signed(entry_width))``
+    """
+
+    def __init__(self, program: EngineProgram) -> None:
+        self._program = program
+        super().__init__(
+            {
+                "word": In(word_layout(program)),
+                "kernel": In(program.unit),
+                "offset": In(_entry(program)),
+                "o": Out(_entry(program)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the products and their sum."""
+        m = Module()
+        program = self._program
+        if program.bits:
+            agree = ~(self.word.data ^ self.kernel)
+            if program.masked:
+                agree &= self.word.valid
+            part = _popcount(m, agree, "count")
+        else:
+            chosen = [
+                element & self.kernel[k].replicate(program.element_width)
+                for k, element in enumerate(_elements(program, self.word.data))
+            ]
+            part = _sum(m, program, chosen, "sum")
+        m.d.comb += self.o.eq((part << 1) + self.offset)
+        return m
+
+
+def _elements(program: EngineProgram, word: Value) -> list[Value]:
+    return [word.word_select(k, program.element_width) for k in range(program.unit)]
+
+
+def _popcount(m: Module, bits: Value, name: str) -> Value:
+    count = Popcount(len(bits))
+    m.submodules[name] = count
+    m.d.comb += count.i.eq(bits)
+    return count.o
+
+
+def _sum(m: Module, program: EngineProgram, elements: list[Value], name: str) -> Value:
+    shape = Shape(program.element_width, program.element_signed)
+    total = SignedSum([Term(shape)] * len(elements), shape=_entry(program))
+    m.submodules[name] = total
+    for k, element in enumerate(elements):
+        m.d.comb += getattr(total, f"i{k}").eq(element)
+    return total.o
+
+
+def _offset(m: Module, program: EngineProgram, word: data.View) -> Value:
+    """Return the offset that the kernels share on a word (see :class:`Dot`)."""
+    if program.bits and not program.masked:
+        return Const(-program.unit, _entry(program))
+    offset = Signal(_entry(program), name="offset")
+    if program.bits:
+        m.d.comb += offset.eq(-_popcount(m, word.valid, "valid_count"))
+    else:
+        elements = _elements(program, word.data)
+        m.d.comb += offset.eq(-_sum(m, program, elements, "total"))
+    return offset
+
+
+class _Banks(wiring.Component):
+    """Two banks of what the lanes read, one slot after the other for each pixel of an item.
+
+    Members
+    -------
+    write : ``In(1)``, whether slots are written in this cycle; only while ``writable``
+    slots : ``In(per_cycle * width)``
+    writable : ``Out(1)``, whether the bank to be filled is free
+    batch, batch_next : ``Out``, which slots of a pixel are written in this cycle and in the next
+    last : ``Out(1)``, whether they are the pixel's last
+    pixel : ``In``, of the bank that is read
+    full : ``Out(1)``, whether that bank is filled
+    release : ``In(1)``, whether it is read for the last time; only while ``full``
+    o : ``Out(count * width)``, the slots of the pixel
+    """
+
+    def __init__(self, width: int, count: int, per_cycle: int, pixels: int) -> None:
+        self._width, self._count, self._per_cycle = width, count, per_cycle
+        self._batches, self._pixels = -(-count // per_cycle), pixels
+        batch = bits_for(self._batches - 1)
+        super().__init__(
+            {
+                "write": In(1),
+                "slots": In(per_cycle * width),
+                "writable": Out(1),
+                "batch": Out(batch),
+                "batch_next": Out(batch),
+                "last": Out(1),
+                "pixel": In(bits_for(pixels - 1)),
+                "full": Out(1),
+                "release": In(1),
+                "o": Out(count * width),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the slots, and which bank is filled and which one read."""
+        m = Module()
+        filling, reading, full = Signal(), Signal(), Signal(2)
+        batch, pixel = Signal(self.batch.shape()), Signal(self.pixel.shape())
+        m.d.comb += [
+            self.writable.eq(~full.bit_select(filling, 1)),
+            self.full.eq(full.bit_select(reading, 1)),
+            self.batch.eq(batch),
+            self.batch_next.eq(batch),
+            self.last.eq(batch == self._batches - 1),
+        ]
+        with m.If(self.write):
+            m.d.comb += self.batch_next.eq(Mux(self.last, 0, batch + 1))
+            m.d.sync += batch.eq(self.batch_next)
+            with m.If(self.last):
+                m.d.sync += pixel.eq(pixel + 1)
+                with m.If(pixel == self._pixels - 1):
+                    m.d.sync += pixel.eq(0)
+                    m.d.sync += filling.eq(~filling)
+                    m.d.sync += full.bit_select(filling, 1).eq(1)
+        with m.If(self.release):
+            m.d.sync += full.bit_select(reading, 1).eq(0)
+            m.d.sync += reading.eq(~reading)
+
+        contents = []
+        for bank in range(2):
+            for number in range(self._pixels):
+                here = self.write & (filling == bank) & (pixel == number)
+                contents.append(self._slots(m, here, f"bank{bank}_pixel{number}"))
+        size = self._count * self._width
+        banks = [Cat(*contents[k * self._pixels : (k + 1) * self._pixels]) for k in range(2)]
+        padding = Const(0, size * ((1 << (self._pixels - 1).bit_length()) - self._pixels))
+        bank = Mux(reading, Cat(banks[1], padding), Cat(banks[0], padding))
+        m.d.comb += self.o.eq(select_tree(bank, self.pixel, size))
+        return m
+
+    def _slots(self, m: Module, here: Value, name: str) -> Signal:
+        """Return the slots of a bank and pixel; ``here``: whether they are written."""
+        slots = Signal(self._count * self._width, name=name, reset_less=True)
+        for batch in range(self._batches):
+            first = batch * self._per_cycle
+            part = slots[first * self._width : (first + self._per_cycle) * self._width]
+            with m.If(here & (self.batch == batch)):
+                m.d.sync += part.eq(self.slots)
+        return slots
+
+
+class _ItemUnit(wiring.Component):
+    """What takes input words and offers the lanes an item: the ends of both kinds of banks.
+
+    Members
+    -------
+    i : stream of ``word_layout(program)``
+    pixel, full, release, o : as of the banks
+    """
+
+    def __init__(self, program: EngineProgram, banks: _Banks) -> None:
+        self._program, self._banks = program, banks
+        ends = ("pixel", "full", "release", "o")
+        super().__init__(
+            {
+                "i": In(stream.Signature(word_layout(program))),
+                **{name: banks.signature.members[name] for name in ends},
+                **self._load_members(),
+            }
+        )
+
+    def _load_members(self) -> dict[str, wiring.Member]:
+        return {}
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the register of a word, what is made of it, and the banks."""
+        m = Module()
+        m.submodules.banks = banks = self._banks
+        word = Signal(word_layout(self._program), name="word", reset_less=True)
+        loaded = Signal()
+        m.d.comb += [
+            banks.write.eq(loaded & banks.writable),
+            banks.pixel.eq(self.pixel),
+            banks.release.eq(self.release),
+            self.full.eq(banks.full),
+            self.o.eq(banks.o),
+            self.i.ready.eq(~loaded | (banks.write & banks.last)),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [word.eq(self.i.payload), loaded.eq(1)]
+        with m.Elif(self.i.ready):
+            m.d.sync += loaded.eq(0)
+        m.d.comb += banks.slots.eq(self._slots(m, word, _offset(m, self._program, word)))
+        return m
+
+    def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
+        """Return what goes into the banks in a cycle."""
+        raise NotImplementedError
+
+
+class KernelTables(_ItemUnit):
+    """The table of each pixel: the dot products of its word with all kernels of the subset.
+
+    ``kernel_units`` of them a cycle. ``o`` holds ``entries`` signed sums of ``entry_width`` bits.
+
+    Parameters
+    ----------
+    program
+        Of the engine.
+    loadable
+        Whether the subset can be written: then there are ``write``, ``write_address`` and
+        ``write_data``.
+    """
+
+    def __init__(self, program: EngineProgram, *, loadable: bool = False) -> None:
+        self._subset = EngineMemory(
+            program.kernel_units * program.unit, program.subset, loadable=loadable
+        )
+        self._loadable = loadable
+        units = min(program.kernel_units, program.entries)
+        banks = _Banks(program.entry_width, program.entries, units, program.pixels)
+        self._units = units
+        super().__init__(program, banks)
+
+    def _load_members(self) -> dict[str, wiring.Member]:
+        names = ("write", "write_address", "write_data") if self._loadable else ()
+        return {name: self._subset.signature.members[name] for name in names}
+
+    def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
+        m.submodules.subset = subset = self._subset
+        m.d.comb += subset.address.eq(self._banks.batch_next)
+        for name in self._load_members():
+            m.d.comb += getattr(subset, name).eq(getattr(self, name))
+        sums = []
+        for k in range(self._units):
+            m.submodules[f"kernel{k}"] = dot = Dot(self._program)
+            m.d.comb += [
+                dot.word.eq(word),
+                dot.kernel.eq(subset.data.word_select(k, self._program.unit)),
+                dot.offset.eq(offset),
+            ]
+            sums.append(dot.o)
+        return Cat(*sums)
+
+
+class WordBanks(_ItemUnit):
+    """The words themselves, each with its offset above it: what mode ``binary`` reads."""
+
+    def __init__(self, program: EngineProgram) -> None:
+        width = word_layout(program).size + program.entry_width
+        super().__init__(program, _Banks(width, 1, 1, program.pixels))
+
+    def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
+        return Cat(word.as_value(), offset)

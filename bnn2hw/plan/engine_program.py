@@ -1,0 +1,106 @@
+"""The program of a sequential engine: everything its hardware is made from, as integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .graph import interval_width
+
+__all__ = ["EngineProgram"]
+
+
+@dataclass(frozen=True)
+class EngineProgram:
+    """The sizes of an engine for one layer, and what its memories hold.
+
+    Attributes
+    ----------
+    mode
+        ``subbit`` or ``binary``.
+    lanes, kernel_units, pixels
+        As in :class:`.EngineParameters`.
+    outputs
+        Output channels; the lanes of the last group beyond them have no meaning.
+    words, groups, fetch
+        Input words of a position, groups of output channels, memory words of one step.
+    unit
+        Elements of an input word.
+    bits
+        Whether an element is a bit that stands for +1 or -1; it is an integer otherwise.
+    element_width, element_signed, magnitude
+        Format of an element, and its greatest absolute value.
+    masked
+        Whether each input word comes with a bit an element that tells whether it counts.
+    weight_bits
+        Bits of a lane's weights for one step: those of an index, or ``unit`` weights.
+    closed
+        Whether the most significant bit of an index is a sign.
+    bound
+        The signed sums lie within +-bound, those of lanes beyond the channels too.
+    thresholds
+        Whether bits come out, or signed sums.
+    word_width
+        Width of a word of weight memory.
+    weights
+        Words of weight memory, in the order of the schedule: input word, group, part of a step.
+        A step holds the weights of all lanes, lane 0 at the LSB.
+    subset
+        One word a cycle in which the table is filled: ``kernel_units`` kernels, the first at the
+        LSB, element 0 of each at its LSB; empty in mode ``binary``.
+    levels
+        One word a group: for each lane a level and, above it, whether the bit is inverted; empty
+        without thresholds. The bit of a sum is ``(sum >= level) ^ inverted``.
+    """
+
+    mode: str
+    lanes: int
+    kernel_units: int
+    pixels: int
+    outputs: int
+    words: int
+    groups: int
+    fetch: int
+    unit: int
+    bits: bool
+    element_width: int
+    element_signed: bool
+    magnitude: int
+    masked: bool
+    weight_bits: int
+    closed: bool
+    bound: int
+    thresholds: bool
+    word_width: int
+    weights: tuple[int, ...]
+    subset: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()
+
+    @property
+    def entries(self) -> int:
+        """Return the entries of a table; 1 in mode ``binary``, the word itself."""
+        return 1 << (self.weight_bits - self.closed) if self.mode == "subbit" else 1
+
+    @property
+    def batches(self) -> int:
+        """Return the cycles in which the table of a pixel is filled."""
+        return max(len(self.subset), 1)
+
+    @property
+    def entry_width(self) -> int:
+        """Return the width of the signed sum of a word's elements."""
+        return interval_width(-self.unit * self.magnitude, self.unit * self.magnitude)
+
+    @property
+    def sum_width(self) -> int:
+        """Return the width of a signed sum."""
+        return interval_width(-self.bound, self.bound)
+
+    @property
+    def output_width(self) -> int:
+        """Return the bits of a lane's output."""
+        return 1 if self.thresholds else self.sum_width
+
+    @property
+    def level_width(self) -> int:
+        """Return the bits of a lane's level, with the one that inverts."""
+        return self.sum_width + 1
