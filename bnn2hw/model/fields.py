@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .codebook import Codebook
 from .formats import BIPOLAR, Bipolar, Format, Integer
+from .limits import MATRIX_LIMIT
 from .threshold import Threshold
 
 __all__ = [
@@ -92,18 +93,22 @@ class FileArrays:
     arrays: dict[str, NDArray[Any]]
     taken: set[str] = field(default_factory=set)
 
-    def take(self, name: Any, what: str) -> NDArray[Any]:
-        """Return the array of that name, which nothing else has taken."""
+    def take(self, name: Any, what: str, limit: int = MATRIX_LIMIT) -> NDArray[Any]:
+        """Return the array of that name, of at most so many elements, which nothing has taken."""
         if not isinstance(name, str) or name not in self.arrays:
             raise ModelError(f"{what}: there is no array {short(name)}")
         if name in self.taken:
             raise ModelError(f"{what}: array {name!r} belongs to something else already")
+        if self.arrays[name].size > limit:
+            raise ModelError(f"{what}: array {name!r} has more than {limit} elements")
         self.taken.add(name)
         return self.arrays[name]
 
-    def integers(self, name: Any, what: str, dtype: type[np.integer]) -> NDArray[Any]:
+    def integers(
+        self, name: Any, what: str, dtype: type[np.integer], limit: int = MATRIX_LIMIT
+    ) -> NDArray[Any]:
         """Return it as integers of the dtype."""
-        array = self.take(name, what)
+        array = self.take(name, what, limit)
         if array.dtype.kind not in "iu":
             raise ModelError(f"{what}: array {name!r} holds {array.dtype}, expected integers")
         bounds = np.iinfo(dtype)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from .arrays import read_arrays
+from .arrays import SIZE_LIMIT, read_arrays
 from .fields import (
     CODECS,
     OPTIONAL,
@@ -269,7 +269,7 @@ def _read_input(value: Any) -> Tensor:
 def _read_samples(value: Any, arrays: FileArrays) -> Samples:
     text = as_object(value, "samples")
     check_keys(text, ("images", "labels"), "samples")
-    images = arrays.integers(text["images"], "samples", np.int32)
+    images = arrays.integers(text["images"], "samples", np.int32, SIZE_LIMIT)
     labels = text["labels"]
     if labels is not None:
         labels = arrays.integers(labels, "samples", np.int64)

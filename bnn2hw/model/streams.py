@@ -125,9 +125,10 @@ class Quantize(Layer):
                 f"has {levels.shape[1]} levels, at most {_COUNT_LIMIT} are possible",
                 layer=self.name,
             )
+        steps = np.diff(levels, axis=1)
+        rising, falling = (steps >= 0).all(axis=1), (steps <= 0).all(axis=1)
         direction, levels = _alike(self.name, "directions", direction, "levels", levels)
-        steps = zip(levels.T[:-1], levels.T[1:], strict=True)
-        if any(((after - before) * direction < 0).any() for before, after in steps):
+        if not np.where(direction > 0, rising, falling).all():
             raise ModelError(
                 "levels must ascend where the direction is +1, and descend where it is -1",
                 layer=self.name,

@@ -31,6 +31,7 @@ from bnn2hw.model import (
     save,
 )
 from bnn2hw.model.arrays import read_arrays
+from bnn2hw.model.fields import FileArrays
 
 from .files import Edit, array, drop, layer, loads_or_tells, rewritten, top, walk
 from .networks import decomposed, digits, networks, same
@@ -330,6 +331,13 @@ def test_a_bad_decomposed_file_is_refused(tmp_path: Path, case: str) -> None:
         load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value)) < len(str(path)) + 400
+
+
+def test_an_array_of_a_layer_has_a_limit() -> None:
+    huge = np.broadcast_to(np.uint8(1), (1 << 27) + 1)
+    with pytest.raises(ModelError, match="levels: array 'a' has more than 134217728 elements"):
+        FileArrays({"a": huge}).take("a", "levels")
+    assert FileArrays({"a": huge[1:]}).take("a", "levels").size == 1 << 27
 
 
 def test_a_codebook_of_null_is_none(tmp_path: Path) -> None:
