@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import LinearLayer, Network
+from ..model import Affine, LinearLayer, Network, Quantize, SumPool
 
 __all__ = ["compile_problem"]
 
@@ -15,6 +15,8 @@ _CONTROL_BITS = 64
 def compile_problem(network: Network, name: str) -> str | None:
     """Return why a layer cannot be compiled on its own, or None if it can."""
     layer = network.layer(name)
+    if isinstance(layer, Affine | Quantize | SumPool):
+        return f"{type(layer).__name__} runs in the golden model; hardware for it is not built yet"
     if not isinstance(layer, LinearLayer):
         return f"{type(layer).__name__} has no weights: it is not compiled on its own"
     source, output = network.source(layer), network.tensors[name]
