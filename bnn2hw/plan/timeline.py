@@ -12,8 +12,10 @@ network best. Other definitions stand beside this one in a timeline's assumption
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 
 from ..errors import UsageError
 from .architectures import Architecture
@@ -51,6 +53,8 @@ class PeCount:
     products
         Whether a lane of the 1-bit engine is a PE for each product it takes a cycle; it is one
         PE with nine products where not.
+    shared
+        PEs that all kernel units have in common.
     pixels
         Positions in flight at most.
     """
@@ -58,16 +62,24 @@ class PeCount:
     name: str
     kernel_unit: int
     products: bool
+    shared: int = 0
     pixels: int = _MOST_PIXELS
+
+    @property
+    def least(self) -> int:
+        """Return the PEs of the smallest sub-bit engine: one lane and one kernel unit."""
+        return 1 + self.shared + self.kernel_unit
 
 
 ADDERS = PeCount("PE = adder", kernel_unit=8, products=True)
+# The three taps of a kernel row have four sums up to sign: 6 adders a row, and a kernel adds three.
+_ROWS = PeCount("PE = adder, were row sums shared", kernel_unit=2, products=True, shared=18)
 _LANES = PeCount("PE = lane, kernel units free", kernel_unit=0, products=True)
 _WORDS = PeCount("PE = lane of 9 products, kernel units free", kernel_unit=0, products=False)
 _MEMORY = PeCount("the same, one position in flight", kernel_unit=0, products=False, pixels=1)
 # Closed subsets and the choice of a mode buy nothing more where kernel units are free.
 _ASSUMED = (
-    *((ADDERS, mode) for mode in TIMELINE_MODES),
+    *((count, mode) for count in (ADDERS, _ROWS) for mode in TIMELINE_MODES),
     *((count, "subbit") for count in (_LANES, _WORDS, _MEMORY)),
 )
 
@@ -209,11 +221,10 @@ def timeline(
         raise UsageError(
             f"tau {tau} is out of range for {network.name}", remedy=f"give 1 to {most}"
         )
-    least = ADDERS.kernel_unit + 1
-    if not least <= pes <= 4096:
+    if not ADDERS.least <= pes <= 4096:
         raise UsageError(
             f"{pes} PEs make no engine: a lane takes 1 and a kernel unit {ADDERS.kernel_unit}",
-            remedy=f"give {least} to 4096",
+            remedy=f"give {ADDERS.least} to 4096",
         )
     return Timeline(
         network,
@@ -232,33 +243,40 @@ def _runs(
     modes = ("subbit", "binary") if mode == "fastest" else ("subbit",)
     return (
         _fastest(network, _binary_engines(pes, clock, count), ("binary",)),
-        _fastest(network, _subbit_engines(pes, clock, count, tau, mode != "subbit"), modes),
+        _fastest(network, _subbit_engines(pes, clock, count, tau, mode), modes),
     )
 
 
 def _binary_engines(pes: int, clock: int, count: PeCount) -> Iterator[EngineParameters]:
-    for pixels in range(1, count.pixels + 1):
-        for taps in range(1, min(pes, _MOST_TAPS) + 1):
-            lanes = pes // taps if count.products else pes
+    for pixels, taps in product(range(1, count.pixels + 1), range(1, _MOST_TAPS + 1)):
+        lanes = pes // taps if count.products else pes
+        if lanes:
             yield EngineParameters(
                 lanes=lanes, taps=taps, pixels=pixels, word_width=pes, clock=clock
             )
 
 
 def _subbit_engines(
-    pes: int, clock: int, count: PeCount, tau: int, closed: bool
+    pes: int, clock: int, count: PeCount, tau: int, mode: str
 ) -> Iterator[EngineParameters]:
-    entries = 1 << (tau - closed)
-    most = entries if count.kernel_unit == 0 else min(entries, (pes - 1) // count.kernel_unit)
-    for pixels in range(1, count.pixels + 1):
-        for units in range(1, most + 1):
+    """Yield the sub-bit engines; products a lane matter where layers may take the 1-bit mode."""
+    closed = mode != "subbit"
+    most_taps = _MOST_TAPS if count.products and mode == "fastest" else 1
+    room = pes - count.shared
+    most_units = (room - 1) // count.kernel_unit if count.kernel_unit else room
+    most_units = min(1 << (tau - closed), most_units)
+    for pixels, units, taps in product(
+        range(1, count.pixels + 1), range(1, most_units + 1), range(1, most_taps + 1)
+    ):
+        lanes = (room - count.kernel_unit * units) // taps
+        if lanes:
             yield EngineParameters(
-                lanes=pes - count.kernel_unit * units,
+                lanes=lanes,
                 kernel_units=units,
                 tau=tau,
                 closed=closed,
                 pixels=pixels,
-                taps=1 if count.products else _MOST_TAPS,
+                taps=taps if count.products else _MOST_TAPS,
                 word_width=pes,
                 clock=clock,
             )
@@ -268,17 +286,22 @@ def _fastest(
     network: Architecture, engines: Iterator[EngineParameters], modes: Sequence[str]
 ) -> Run:
     """Return the run on the engine that takes the fewest cycles for the whole network."""
-    return min((_run(network, engine, modes) for engine in engines), key=lambda run: run.cycles)
+    alike = Counter(replace(shape, name="") for shape in network.binary)
 
+    def cycles(engine: EngineParameters) -> int:
+        return sum(
+            count * min(schedule(engine, shape, mode).cycles for mode in modes)
+            for shape, count in alike.items()
+        )
 
-def _run(network: Architecture, engine: EngineParameters, modes: Sequence[str]) -> Run:
+    best = min(engines, key=cycles)
     layers = []
     for layer in network.layers:
         if layer.binary:
-            choices = (schedule(engine, layer.shape, mode) for mode in modes)
-            best = min(choices, key=lambda choice: choice.cycles)
-            layers.append(LayerRun(layer.shape.name, layer.stage, best))
-    return Run(engine, tuple(layers))
+            choices = [schedule(best, layer.shape, mode) for mode in modes]
+            chosen = min(choices, key=lambda choice: choice.cycles)
+            layers.append(LayerRun(layer.shape.name, layer.stage, chosen))
+    return Run(best, tuple(layers))
 
 
 def _assumptions(network: Architecture, tau: int, pes: int, clock: int) -> Iterator[Assumption]:
@@ -289,5 +312,7 @@ def _assumptions(network: Architecture, tau: int, pes: int, clock: int) -> Itera
         name = f"published bit-ops; {TIMELINE_MODES[closed]}"
         yield Assumption(name, None, None, binary / ops)
     for count, mode in _ASSUMED:
+        if pes < count.least:
+            continue
         one, sub = (run.cycles for run in _runs(network, tau, pes, clock, mode, count))
         yield Assumption(f"{count.name}; {mode}", one, sub, one / sub)

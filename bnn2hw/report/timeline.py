@@ -12,6 +12,7 @@ from .tables import Table, number
 
 __all__ = ["assumption_table", "draw_timeline", "timeline_table"]
 
+_NAMES = {"subbit": "sub-bit", "closed": "closed subset", "fastest": "fastest modes"}
 _COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
 
 
@@ -85,7 +86,7 @@ def draw_timeline(timelines: Sequence[Timeline], path: str | Path) -> None:
     first = timelines[0]
     runs = [
         ("1 bit", first.binary),
-        *((f"sub-bit\n{line.mode}", line.subbit) for line in timelines),
+        *((_NAMES[line.mode], line.subbit) for line in timelines),
     ]
     figure = new_figure()
     figure.set_size_inches(10, 1.1 + 0.75 * len(runs))
