@@ -1,0 +1,370 @@
+"""Sliding windows over a map that comes as a stream, one position a beat in raster order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from .threshold import border_width
+
+__all__ = ["Pad", "SlidingWindow", "window_outputs"]
+
+# A delay of so many slots is a memory, a shorter one a chain of registers: LUT RAM is 16 deep.
+_MEMORY_SLOTS = 16
+
+
+def window_outputs(
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: tuple[int, int, int, int],
+) -> tuple[int, int]:
+    """Return height and width of the map of windows."""
+    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    rooms = (
+        size[0] + padding[0] + padding[2] - spans[0],
+        size[1] + padding[1] + padding[3] - spans[1],
+    )
+    assert min(rooms) >= 0
+    return rooms[0] // stride[0] + 1, rooms[1] // stride[1] + 1
+
+
+class SlidingWindow(wiring.Component):
+    """The window of every output position of a convolution or a pool.
+
+    A delay line holds as many positions as lie between the first and the last tap of a window;
+    gaps between taps are memories where they are long. Frames follow each other in the line
+    without a gap, and padding takes no cycle: a tap outside of the map is masked. So the
+    throughput is one beat a cycle in, and a frame of H x W positions takes H x W cycles.
+
+    A window is complete ``ahead`` positions after the position at its origin has come; the last
+    windows of a frame move on without input where no further frame follows. Latency from the
+    last tap that a window reads inside of the map to the window: one cycle, where the line is
+    not moved by bubbles.
+
+    Parameters
+    ----------
+    size
+        Height and width of the map.
+    word
+        Bits of a position, channel 0 at the LSB.
+    kernel, stride, dilation
+        (vertical, horizontal).
+    padding
+        (top, left, bottom, right) positions. There must be an input position for each output
+        position; :class:`Pad` gives more where that is not so.
+    filler
+        The word of a padded position.
+    border
+        int64 (output height, output width): class of each output position, the sum of a class of
+        its row and one of its column; None where there is one class.
+
+    Attributes
+    ----------
+    outputs
+        Height and width of the map of windows.
+    ahead
+        Positions that come after the origin of a window before it is complete.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``, H x W beats a frame
+    o : stream of ``data`` (taps in (ky, kx) order, the first at the LSB) and, where there is more
+        than one class, ``border``; one beat an output position
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        word: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
+        padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+        filler: int = 0,
+        border: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.outputs = window_outputs(size, kernel, stride, dilation, padding)
+        assert all((n - 1) * s < m for n, s, m in zip(self.outputs, stride, size, strict=True)), (
+            "an output position lies beyond the map: put a Pad before the window"
+        )
+        self._size, self._word, self._stride = size, word, stride
+        self._filler = filler
+        self._classes = 1 if border is None else int(border.max()) + 1
+        self._border = np.zeros(self.outputs, np.int64) if border is None else border
+        # Rows and columns of the taps, from the origin of the window.
+        self._offsets = [
+            tuple(k * d - p for k in range(n))
+            for n, d, p in zip(kernel, dilation, padding[:2], strict=True)
+        ]
+        reads = {
+            y * size[1] + x
+            for y, x in product(*self._offsets)
+            if self._meets(0, y) and self._meets(1, x)
+        }
+        self.ahead = max(0, max(reads, default=0))
+        self._delays = sorted({self.ahead - offset for offset in reads})
+        payload = {"data": unsigned(word * kernel[0] * kernel[1])}
+        if self._classes > 1:
+            payload["border"] = unsigned(border_width(self._classes))
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(word))),
+                "o": Out(stream.Signature(data.StructLayout(payload))),
+            }
+        )
+
+    def _origins(self, axis: int) -> range:
+        """Return the origins of the windows along an axis."""
+        return range(0, self.outputs[axis] * self._stride[axis], self._stride[axis])
+
+    def _inside(self, axis: int, offset: int) -> list[bool]:
+        """Return for each position of an axis whether a tap of a window there is in the map."""
+        return [0 <= at + offset < self._size[axis] for at in range(self._size[axis])]
+
+    def _meets(self, axis: int, offset: int) -> bool:
+        return any(self._inside(axis, offset)[at] for at in self._origins(axis))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the delay line, the position of its origin, and the masks of the taps."""
+        m = Module()
+        height, width = self._size
+        advance = Signal()
+        due = Signal()
+        taken = Signal()
+        free = Signal()
+        arrived = Signal(range(height * width))
+        flushing = Signal(range(self.ahead + 1))
+        bubble = Signal()
+        real = Signal(self.ahead + 1)
+        m.d.comb += [
+            free.eq(~due | taken | self.o.ready),
+            bubble.eq((arrived == 0) & (flushing != 0)),
+            advance.eq(free & (self.i.valid | bubble)),
+            self.i.ready.eq(free),
+            self.o.valid.eq(due & ~taken),
+        ]
+        with m.If(advance):
+            m.d.sync += [real.eq(Cat(self.i.valid, real)), taken.eq(0)]
+            with m.If(flushing != 0):
+                m.d.sync += flushing.eq(flushing - 1)
+            with m.If(self.i.valid):
+                m.d.sync += arrived.eq(arrived + 1)
+                with m.If(arrived == height * width - 1):
+                    m.d.sync += [arrived.eq(0), flushing.eq(self.ahead)]
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += taken.eq(1)
+
+        # Row and column of the slot at the origin, if it holds a position.
+        origin = real[self.ahead]
+        at = [
+            Signal(range(n), name=name)
+            for n, name in zip(self._size, ("row", "column"), strict=True)
+        ]
+        with m.If(advance & origin):
+            m.d.sync += at[1].eq(at[1] + 1)
+            with m.If(at[1] == width - 1):
+                m.d.sync += [at[1].eq(0), at[0].eq(Mux(at[0] == height - 1, 0, at[0] + 1))]
+        starts = [
+            _lookup(
+                m,
+                at[axis],
+                [int(n in self._origins(axis)) for n in range(self._size[axis])],
+                f"starts{axis}",
+            )
+            for axis in range(2)
+        ]
+        m.d.comb += due.eq(origin & starts[0] & starts[1])
+
+        line = _DelayLine(m, self.i.payload, self._delays, advance)
+        inside = [
+            {
+                o: _lookup(m, at[axis], self._needed(axis, o), f"inside{axis}_{k}")
+                for k, o in enumerate(self._offsets[axis])
+            }
+            for axis in range(2)
+        ]
+        words = []
+        for y, x in product(*self._offsets):
+            delay = self.ahead - (y * width + x)
+            if self._meets(0, y) and self._meets(1, x):
+                words.append(self._masked(line[delay], inside[0][y] & inside[1][x]))
+            else:
+                words.append(Const(self._filler, self._word))
+        m.d.comb += self.o.p.data.eq(Cat(*words))
+        if self._classes > 1:
+            rows = self._border[:, 0] - self._border[:, 0].min()
+            columns = self._border.min(axis=0)
+            assert (rows[:, None] + columns[None, :] == self._border).all()
+            m.d.comb += self.o.p.border.eq(
+                _lookup(m, at[0], np.repeat(rows, self._stride[0]).tolist(), "row_class")
+                + _lookup(m, at[1], np.repeat(columns, self._stride[1]).tolist(), "column_class")
+            )
+        return m
+
+    def _needed(self, axis: int, offset: int) -> list[int]:
+        """Return whether a tap is inside at each origin; what lies between repeats it."""
+        inside = self._inside(axis, offset)
+        return [
+            int(inside[at // s * s]) for s in [self._stride[axis]] for at in range(self._size[axis])
+        ]
+
+    def _masked(self, word: Value, inside: Value) -> Value:
+        """Return a word, or the filler outside of the map."""
+        if isinstance(inside, Const) and inside.value:
+            return word
+        filler = Const(self._filler, self._word)
+        if self._filler == 0:
+            return word & inside.replicate(self._word)
+        return Mux(inside, word, filler)
+
+
+def _lookup(m: Module, at: Value, table: Sequence[int], name: str) -> Value:
+    """Return the entry of a table at a position that counts up; beyond its end, the last."""
+    if len(set(table)) == 1:
+        return Const(table[0], max(int(table[0]).bit_length(), 1))
+    result = Signal(range(max(table) + 1), name=name)
+    value: Value = Const(table[-1], len(result))
+    for last in range(len(table) - 2, -1, -1):
+        if table[last] != table[last + 1]:
+            value = Mux(at <= last, table[last], value)
+    m.d.comb += result.eq(value)
+    return result
+
+
+class _DelayLine:
+    """A line of words, read at chosen delays; delay 0 is the word of the last advance.
+
+    Runs of equal length between taps share one memory, so that its words are wide.
+    """
+
+    def __init__(self, m: Module, word: Value, delays: Sequence[int], advance: Value) -> None:
+        self._words: dict[int, Value] = {}
+        runs: dict[int, list[tuple[Value, Signal]]] = {}
+        before = -1
+        for delay in delays:
+            slots = delay - before
+            if slots < _MEMORY_SLOTS:
+                for k in range(slots):
+                    register = Signal(word.shape(), name=f"slot{before + 1 + k}", reset_less=True)
+                    with m.If(advance):
+                        m.d.sync += register.eq(word)
+                    word = register
+            else:
+                read = Signal(word.shape(), name=f"slot{delay}")
+                runs.setdefault(slots, []).append((word, read))
+                word = read
+            self._words[delay] = word
+            before = delay
+        for slots, members in runs.items():
+            self._memory(m, slots, members, advance)
+
+    def __getitem__(self, delay: int) -> Value:
+        return self._words[delay]
+
+    @staticmethod
+    def _memory(
+        m: Module, slots: int, members: Sequence[tuple[Value, Signal]], advance: Value
+    ) -> None:
+        """Delay words by a ring of so many slots: what is read next is what was written first.
+
+        Reading and writing never meet at one address.
+        """
+        bits = sum(len(word) for word, _ in members)
+        ring = memory.Memory(shape=unsigned(bits), depth=slots, init=[])
+        m.submodules[f"ring{slots}"] = ring
+        write, read = ring.write_port(), ring.read_port()
+        at = Signal(range(slots), name=f"at{slots}")
+        following = Signal(range(slots), name=f"following{slots}")
+        m.d.comb += [
+            following.eq(Mux(at == slots - 1, 0, at + 1)),
+            write.addr.eq(at),
+            write.data.eq(Cat(word for word, _ in members)),
+            write.en.eq(advance),
+            read.addr.eq(following),
+            read.en.eq(advance),
+            Cat(out for _, out in members).eq(read.data),
+        ]
+        with m.If(advance):
+            m.d.sync += at.eq(following)
+
+
+class Pad(wiring.Component):
+    """A map with padded positions around it, as a stream.
+
+    For padding beyond what a window can mask: each padded position takes a cycle. Throughput one
+    beat a cycle out; latency none.
+
+    Parameters
+    ----------
+    size
+        Height and width of the map.
+    word
+        Bits of a position.
+    padding
+        (top, left, bottom, right) positions.
+    filler
+        The word of a padded position.
+
+    Attributes
+    ----------
+    outputs
+        Height and width of the padded map.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``
+    o : stream of ``unsigned(word)``
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        word: int,
+        padding: tuple[int, int, int, int],
+        *,
+        filler: int = 0,
+    ) -> None:
+        top, left, bottom, right = padding
+        self.outputs = size[0] + top + bottom, size[1] + left + right
+        self._inside = [
+            [int(before <= at < before + n) for at in range(out)]
+            for n, before, out in zip(size, (top, left), self.outputs, strict=True)
+        ]
+        self._filler = filler
+        shape = unsigned(word)
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the position and the choice between input and filler."""
+        m = Module()
+        at = [
+            Signal(range(n), name=name)
+            for n, name in zip(self.outputs, ("row", "column"), strict=True)
+        ]
+        inside = Signal()
+        m.d.comb += [
+            inside.eq(
+                _lookup(m, at[0], self._inside[0], "in_rows")
+                & _lookup(m, at[1], self._inside[1], "in_columns")
+            ),
+            self.o.valid.eq(self.i.valid | ~inside),
+            self.o.payload.eq(Mux(inside, self.i.payload, self._filler)),
+            self.i.ready.eq(self.o.ready & inside),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += at[1].eq(at[1] + 1)
+            with m.If(at[1] == self.outputs[1] - 1):
+                m.d.sync += [
+                    at[1].eq(0),
+                    at[0].eq(Mux(at[0] == self.outputs[0] - 1, 0, at[0] + 1)),
+                ]
+        return m

@@ -1,0 +1,164 @@
+"""Streams of words: collecting them, cutting them up, and holding them for a while."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, unsigned
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Fifo", "Gather", "Split"]
+
+
+def _ports(i: Shape | int, o: Shape | int) -> dict[str, wiring.Member]:
+    return {"i": In(stream.Signature(unsigned(i))), "o": Out(stream.Signature(unsigned(o)))}
+
+
+class Gather(wiring.Component):
+    """Several words as one, the first at the LSB.
+
+    It flattens a map for a dense layer, and makes a position of narrow beats. Throughput one beat
+    a cycle in: the first of the next words comes while the last result goes. Latency one cycle
+    after the last word.
+
+    Parameters
+    ----------
+    word
+        Bits of a word.
+    count
+        Words of a result.
+    bits
+        Bits of a result; those beyond are dropped. All of them if None.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``
+    o : stream of ``unsigned(bits)``
+    """
+
+    def __init__(self, word: int, count: int, *, bits: int | None = None) -> None:
+        self._count = count
+        super().__init__(_ports(word, word * count if bits is None else bits))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return a shift register and the number of words in it."""
+        m = Module()
+        words = [
+            Signal(self.i.payload.shape(), name=f"word{k}", reset_less=True)
+            for k in range(self._count)
+        ]
+        there = Signal(range(self._count + 1))
+        m.d.comb += [
+            self.o.valid.eq(there == self._count),
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+            self.o.payload.eq(Cat(words)),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                *(
+                    low.eq(high)
+                    for low, high in zip(words, [*words[1:], self.i.payload], strict=True)
+                ),
+                there.eq(Mux(self.o.valid, 1, there + 1)),
+            ]
+        with m.Elif(self.o.valid & self.o.ready):
+            m.d.sync += there.eq(0)
+        return m
+
+
+class Split(wiring.Component):
+    """A word as several, the one at the LSB first.
+
+    Throughput one beat a cycle out; latency none. A frame may end within a word: the rest of the
+    word is dropped.
+
+    Parameters
+    ----------
+    word
+        Bits of a result.
+    count
+        Results of a word.
+    frame
+        Results of a frame.
+
+    Members
+    -------
+    i : stream of ``unsigned(word * count)``
+    o : stream of ``unsigned(word)``
+    """
+
+    def __init__(self, word: int, count: int, frame: int) -> None:
+        self._word, self._count, self._frame = word, count, frame
+        super().__init__(_ports(word * count, word))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return a multiplexer and the place in word and frame."""
+        m = Module()
+        place = Signal(range(self._count))
+        done = Signal(range(self._frame))
+        ends = Signal()
+        m.d.comb += [
+            ends.eq(done == self._frame - 1),
+            self.o.valid.eq(self.i.valid),
+            self.o.payload.eq(self.i.payload.word_select(place, self._word)),
+            self.i.ready.eq(self.o.ready & (ends | (place == self._count - 1))),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [
+                place.eq(Mux(self.i.ready, 0, place + 1)),
+                done.eq(Mux(ends, 0, done + 1)),
+            ]
+        return m
+
+
+class Fifo(wiring.Component):
+    """A queue of words; no path through logic leads from one side to the other.
+
+    Throughput one word a cycle; latency one cycle up to a depth of 2, two beyond.
+
+    Parameters
+    ----------
+    word
+        Bits of a word.
+    depth
+        Words that it holds, at least 2.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``
+    o : stream of ``unsigned(word)``
+    """
+
+    def __init__(self, word: int, depth: int = 2) -> None:
+        assert depth >= 2
+        self._depth = depth
+        super().__init__(_ports(word, word))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return two registers, or a memory with a register behind it."""
+        m = Module()
+        if self._depth > 2:
+            m.submodules.queue = queue = fifo.SyncFIFOBuffered(
+                width=len(self.i.payload), depth=self._depth
+            )
+            wiring.connect(m, wiring.flipped(self.i), queue.w_stream)
+            wiring.connect(m, queue.r_stream, wiring.flipped(self.o))
+            return m
+        first = Signal(self.i.payload.shape(), reset_less=True)
+        second = Signal(self.i.payload.shape(), reset_less=True)
+        held = Signal(2)
+        takes, gives = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~held[1]),
+            self.o.valid.eq(held[0]),
+            self.o.payload.eq(first),
+            takes.eq(self.i.valid & self.i.ready),
+            gives.eq(self.o.valid & self.o.ready),
+        ]
+        with m.If(gives | ~held[0]):
+            m.d.sync += [
+                first.eq(Mux(held[1], second, self.i.payload)),
+                held.eq(Cat(held[1] | takes, 0)),
+            ]
+        with m.Elif(takes):
+            m.d.sync += [second.eq(self.i.payload), held[1].eq(1)]
+        return m
