@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..plan.engine_layer import EnginePlan
+from ..plan.engine_program import EngineProgram
 from .vectors import pack_words
 
-__all__ = ["input_words", "output_words"]
+__all__ = ["input_words", "load_words", "output_words"]
 
 
 def _blocks(rows: NDArray[np.int64], pixels: int) -> NDArray[np.int64]:
@@ -50,3 +51,14 @@ def output_words(plan: EnginePlan, expected: NDArray[np.int64]) -> list[int]:
     filled = np.pad(expected, ((0, 0), (0, -program.outputs % program.lanes)))
     groups = filled.reshape(len(expected), program.groups, program.lanes)
     return pack_words(_blocks(groups, program.pixels), program.output_width)
+
+
+def load_words(program: EngineProgram, width: int) -> list[int]:
+    """Return the words of ``width`` bits that load the engine's memories, in order."""
+    mask = (1 << width) - 1
+    return [
+        word >> start & mask
+        for bits, words in program.memories.values()
+        for word in words
+        for start in range(0, bits, width)
+    ]

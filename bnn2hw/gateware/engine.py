@@ -52,30 +52,21 @@ class SequentialEngine(wiring.Component):
         self._weights = WeightStream(
             program.word_width, program.fetch, program.weights, loadable=loadable
         )
-        memories: list[tuple[wiring.Component, int, int]] = [
-            (self._weights, program.word_width, len(program.weights))
-        ]
         self._banks: KernelTables | WordBanks
         self._lanes: SelectLanes | XnorLanes
         if program.mode == "subbit":
             self._banks = KernelTables(program, loadable=loadable)
             self._lanes = SelectLanes(program)
-            width = program.kernel_units * program.unit
-            memories.append((self._banks, width, len(program.subset)))
         else:
             self._banks, self._lanes = WordBanks(program), XnorLanes(program)
-        self._thresholds = None
-        if program.thresholds:
-            self._thresholds = Thresholds(program, loadable=loadable)
-            width = program.lanes * program.level_width
-            memories.append((self._thresholds, width, len(program.levels)))
-        self._memories = memories
+        self._thresholds = Thresholds(program, loadable=loadable) if program.thresholds else None
+        sizes = [(width, len(words)) for width, words in program.memories.values()]
         members = {
             "i": In(stream.Signature(word_layout(program))),
             "o": Out(stream.Signature(word)),
         }
         if loadable:
-            self._loader = Loader([(width, depth) for _, width, depth in memories])
+            self._loader = Loader(sizes)
             members["load"] = In(self._loader.load.signature.flip())
         super().__init__(members)
 
@@ -169,7 +160,13 @@ class SequentialEngine(wiring.Component):
         m.submodules.loader = loader = self._loader
         wiring.connect(m, load=wiring.flipped(self.load), loader=loader.load)
         m.d.comb += run.eq(loader.loaded)
-        for number, (memory, width, _) in enumerate(self._memories):
+        owners = {
+            "weights": self._weights,
+            "subset": self._banks,
+            "levels": self._thresholds,
+        }
+        for number, (name, (width, _)) in enumerate(self.program.memories.items()):
+            memory = owners[name]
             m.d.comb += [
                 memory.write.eq(loader.write & (loader.memory == number)),
                 memory.write_address.eq(loader.address),

@@ -76,6 +76,17 @@ class EngineProgram:
     levels: tuple[int, ...] = ()
 
     @property
+    def memories(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Return width and words of each memory by name, in the order in which they are loaded."""
+        widths = {
+            "weights": self.word_width,
+            "subset": self.kernel_units * self.unit,
+            "levels": self.lanes * self.level_width,
+        }
+        found = {name: (width, getattr(self, name)) for name, width in widths.items()}
+        return {name: memory for name, memory in found.items() if memory[1]}
+
+    @property
     def entries(self) -> int:
         """Return the entries of a table; 1 in mode ``binary``, the word itself."""
         return 1 << (self.weight_bits - self.closed) if self.mode == "subbit" else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,10 @@ from bnn2hw.model import (
     Tensor,
     Threshold,
 )
-from bnn2hw.plan.engine import EngineParameters
+from bnn2hw.plan.counting import layer_shape
+from bnn2hw.plan.engine import EngineParameters, EngineSchedule, schedule
 from bnn2hw.plan.engine_layer import EnginePlan, plan_engine
+from bnn2hw.plan.engine_program import EngineProgram
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,8 +157,7 @@ def run_engine(
     payload = Value.cast(engine.o.payload)
     now = first = last = 0
     fault = ""
-    timing = design.plan.schedule
-    patience = 200 + 4 * timing.words * (timing.period + timing.pixels * interval)
+    patience = 200 + 4 * timing(design, interval).period * design.plan.program.words
 
     async def send(ctx: Any) -> None:
         nonlocal first
@@ -225,3 +226,19 @@ def check_engine(design: EngineDesign, **options: Any) -> int:
     outputs, cycles = run_engine(design, **options)
     assert outputs == design.outputs
     return cycles
+
+
+def timing(design: EngineDesign, interval: int = 1) -> EngineSchedule:
+    """Return the schedule of the design's patches."""
+    plan = design.plan
+    shape = layer_shape(design.layer, design.source)
+    positions = len(design.patches)
+    return schedule(
+        plan.parameters, shape, plan.schedule.mode, positions=positions, interval=interval
+    )
+
+
+def blank(program: EngineProgram) -> EngineProgram:
+    """Return a program whose memories hold zeros."""
+    names = list(program.memories)
+    return replace(program, **{name: (0,) * len(getattr(program, name)) for name in names})

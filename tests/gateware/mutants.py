@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import bnn2hw.errors
+import bnn2hw.plan.engine_program
 import bnn2hw.plan.graph
 import bnn2hw.plan.outputs
 from bnn2hw import gateware
@@ -48,10 +49,59 @@ MUTANTS = {
                          "Shape(element_width, False)"),
 }  # fmt: skip
 
+ENGINE_MUTANTS = {
+    "stale_table_half": ("engine_table", "Mux(reading, Cat", "Mux(~reading, Cat"),
+    "table_overwritten_while_read": ("engine_table", "writable.eq(~full.bit_select(filling, 1))",
+                                     "writable.eq(1)"),
+    "table_read_before_it_is_full": ("engine_table", "self.full.eq(full.bit_select(reading, 1))",
+                                     "self.full.eq(1)"),
+    "table_of_the_other_pixel": ("engine_table", "& (pixel == number)", "& (pixel != number)"),
+    "subset_one_batch_late": ("engine_table", "address.eq(self._banks.batch_next)",
+                              "address.eq(self._banks.batch)"),
+    "padding_counts": ("engine_table", "agree &= self.word.valid", "agree &= ~0"),
+    "offset_has_wrong_sign": ("engine_table", "(part << 1) + self.offset",
+                              "(part << 1) - self.offset"),
+    "word_lost_while_busy": ("engine_table", "~loaded | (banks.write & banks.last)", "1"),
+    "no_overlap_of_words": ("engine_table", "~loaded | (banks.write & banks.last)", "~loaded"),
+    "window_starts_late": ("engine", "self.first_word = word == 0",
+                           "self.first_word = word == min(1, program.words - 1)"),
+    "window_ends_early": ("engine", "self.last_word = word == program.words - 1",
+                          "self.last_word = word == max(program.words - 2, 0)"),
+    "group_too_many": ("engine", "self.place == program.groups * program.pixels - 1",
+                       "self.place == program.groups * program.pixels"),
+    "steps_while_stalled": ("engine", "step.eq(banks.full & weights.valid & advance)",
+                            "step.eq(banks.full & weights.valid)"),
+    "engine_ignores_back_pressure": ("engine", "advance.eq(~self.o.valid | self.o.ready)",
+                                     "advance.eq(1)"),
+    "every_sum_is_offered": ("engine", "valid.eq(adding & last)", "valid.eq(adding)"),
+    "lanes_beyond_the_channels": ("engine", "Mux(group == program.groups - 1,",
+                                  "Mux(group == program.groups,"),
+    "levels_of_the_wrong_group": ("engine", "thresholds.group_next.eq(group)",
+                                  "thresholds.group_next.eq(0)"),
+    "dropped_lane": ("engine_lanes", "Mux(self.first, 0, old) + value",
+                     "Mux(self.first, 0, old) + (value if lane else 0)"),
+    "sums_of_one_group_alone": ("engine_lanes", "writer.addr.eq(self.place)", "writer.addr.eq(0)"),
+    "sign_of_index_ignored": ("engine_lanes", "Mux(weights[-1], -entry, entry)",
+                              "Mux(weights[-1], entry, entry)"),
+    "lane_reads_its_neighbour": ("engine_lanes", "self.weights.word_select(lane,",
+                                 "self.weights.word_select(max(lane - 1, 0),"),
+    "engine_threshold_off_by_one": ("engine_lanes", "total >= word", "total > word"),
+    "level_not_inverted": ("engine_lanes", ") ^ word[-1]", ") ^ 0"),
+    "weights_run_ahead": ("engine_memory", "complete & (~self.valid | self.take)", "complete"),
+    "weights_never_wrap": ("engine_memory", "address == self._depth - 1", "address == self._depth"),
+    "weight_words_swapped": ("engine_memory", "words = Cat(gathered, memory.data)",
+                             "words = Cat(memory.data, gathered)"),
+    "waits_for_weights": ("engine_memory", "(~self.valid | self.use | used)", "~self.valid"),
+    "loaded_to_the_wrong_memory": ("engine_load", "target.eq(memory)", "target.eq(0)"),
+    "loaded_one_address_on": ("engine_load", "written.eq(address)", "written.eq(address + 1)"),
+    "runs_before_it_is_loaded": ("engine_load", "self.loaded.eq(loaded)", "self.loaded.eq(1)"),
+}  # fmt: skip
+"""Faults of the sequential engine."""
+
 
 def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     """Return a module of a copy of the gateware with one line wrong, or none."""
-    file, right, wrong = MUTANTS.get(name, ("", "", ""))
+    file, right, wrong = {**MUTANTS, **ENGINE_MUTANTS}.get(name, ("", "", ""))
     package = f"mutant_{name}"
     target = folder / package / "gateware"
     target.mkdir(parents=True)
@@ -64,6 +114,7 @@ def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     # Only the gateware is copied; the graph's classes stay the same.
     sys.modules[f"{package}.errors"] = bnn2hw.errors
     sys.modules[f"{package}.plan"] = bnn2hw.plan
+    sys.modules[f"{package}.plan.engine_program"] = bnn2hw.plan.engine_program
     sys.modules[f"{package}.plan.graph"] = bnn2hw.plan.graph
     sys.modules[f"{package}.plan.outputs"] = bnn2hw.plan.outputs
     sys.path.insert(0, str(folder))

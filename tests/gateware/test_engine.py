@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bnn2hw.emit.engine_vectors import load_words
 from bnn2hw.gateware.engine import SequentialEngine
 from bnn2hw.gateware.engine_load import LOAD_WIDTH
 from bnn2hw.model import BIPOLAR, Integer
-from bnn2hw.plan.counting import layer_shape
-from bnn2hw.plan.engine import EngineParameters, schedule
-from tests.gateware.engines import EngineDesign, check_engine, engine_design
+from bnn2hw.plan.engine import EngineParameters
+from tests.gateware.engines import EngineDesign, blank, check_engine, engine_design, timing
 
 BYTE = Integer(-128, 127)
 
@@ -52,20 +49,10 @@ def designs(draw: st.DrawFn) -> EngineDesign:
     )
 
 
-def closed_form(design: EngineDesign, interval: int = 1) -> int:
-    """Return the cycles that the schedule states."""
-    plan = design.plan
-    shape = layer_shape(design.layer, design.source)
-    positions = len(design.patches)
-    return schedule(
-        plan.parameters, shape, plan.schedule.mode, positions=positions, interval=interval
-    ).cycles
-
-
 @given(designs())
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_closed_form_counts_the_cycles(design: EngineDesign) -> None:
-    assert check_engine(design) == closed_form(design)
+    assert check_engine(design) == timing(design).cycles
 
 
 @given(designs(), st.integers(2, 12))
@@ -73,11 +60,20 @@ def test_the_closed_form_counts_the_cycles(design: EngineDesign) -> None:
 def test_the_closed_form_counts_the_cycles_of_a_slow_source(
     design: EngineDesign, interval: int
 ) -> None:
-    assert check_engine(design, interval=interval) == closed_form(design, interval)
+    assert check_engine(design, interval=interval) == timing(design, interval).cycles
 
 
 @given(designs(), st.integers(0, 100))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_stalls_on_both_sides_change_nothing(design: EngineDesign, seed: int) -> None:
     cycles = check_engine(design, stall=0.4, seed=seed)
-    assert cycles >= closed_form(design)
+    assert cycles >= timing(design).cycles
+
+
+@given(designs())
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_memories_are_loaded_through_the_port(design: EngineDesign) -> None:
+    program = design.plan.program
+    engine = SequentialEngine(blank(program), loadable=True)
+    cycles = check_engine(design, engine=engine, load=load_words(program, LOAD_WIDTH))
+    assert cycles == timing(design).cycles
