@@ -11,7 +11,7 @@ from ..plan.outputs import Readout
 from .core import LayerCore
 from .threshold import border_width
 
-__all__ = ["AxiStreamLayer"]
+__all__ = ["AxiStreamLayer", "padded", "port_list"]
 
 
 class AxiStreamLayer(wiring.Component):
@@ -48,7 +48,7 @@ class AxiStreamLayer(wiring.Component):
         self.latency = self._core.latency
         self.level = self._core.level
         self.classes = self._core.classes
-        members = {"s_axis_tdata": In(_padded(len(self._core.i.p.data)))}
+        members = {"s_axis_tdata": In(padded(len(self._core.i.p.data)))}
         if self.classes > 1:
             members["s_axis_tuser"] = In(border_width(self.classes))
         super().__init__(
@@ -56,7 +56,7 @@ class AxiStreamLayer(wiring.Component):
                 **members,
                 "s_axis_tvalid": In(1),
                 "s_axis_tready": Out(1),
-                "m_axis_tdata": Out(_padded(len(Value.cast(self._core.o.payload)))),
+                "m_axis_tdata": Out(padded(len(Value.cast(self._core.o.payload)))),
                 "m_axis_tvalid": Out(1),
                 "m_axis_tready": In(1),
             }
@@ -64,11 +64,7 @@ class AxiStreamLayer(wiring.Component):
 
     def port_list(self) -> list[tuple[str, str, int]]:
         """Return name, direction (``in`` or ``out``) and width of every port, clock first."""
-        ports = [("clk", "in", 1), ("rst", "in", 1)]
-        for name, member in self.signature.members.items():
-            direction = "in" if member.flow == In else "out"
-            ports.append((name, direction, len(getattr(self, name))))
-        return ports
+        return port_list(self)
 
     def elaborate(self, platform: object) -> Module:
         """Return the core and its wires."""
@@ -87,6 +83,15 @@ class AxiStreamLayer(wiring.Component):
         return m
 
 
-def _padded(bits: int) -> int:
+def port_list(component: wiring.Component) -> list[tuple[str, str, int]]:
+    """Return name, direction and width of a component's ports, behind its clock and reset."""
+    ports = [("clk", "in", 1), ("rst", "in", 1)]
+    for name, member in component.signature.members.items():
+        direction = "in" if member.flow == In else "out"
+        ports.append((name, direction, len(getattr(component, name))))
+    return ports
+
+
+def padded(bits: int) -> int:
     """Return the width of a word in whole bytes."""
     return -(-bits // 8) * 8
