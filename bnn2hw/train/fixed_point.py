@@ -72,10 +72,30 @@ class _Line:
     intercept: Vector
 
 
-def lower(
-    graph: Graph, source: Tensor, magnitudes: dict[str, float], fraction: int
-) -> tuple[tuple[Layer, ...], tuple[BaseGroup, ...]]:
-    """Return the layers of a graph in evaluation, and its groups of parallel bases.
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A graph as integers.
+
+    Attributes
+    ----------
+    layers
+        In evaluation order; the last is an Argmax.
+    groups
+        The parallel bases.
+    exact
+        Whether the class is that of the float network on every image.
+    exact_edges
+        By edge that equals its stream on every image, bits as -1 and +1, the stream's node.
+    """
+
+    layers: tuple[Layer, ...]
+    groups: tuple[BaseGroup, ...]
+    exact: bool
+    exact_edges: dict[str, str]
+
+
+def lower(graph: Graph, source: Tensor, magnitudes: dict[str, float], fraction: int) -> Lowered:
+    """Return what a graph is in evaluation, as integers.
 
     Parameters
     ----------
@@ -99,21 +119,33 @@ def lower(
         last = lowering.edge(next(reversed(graph.nodes)))
     lowering.add(Argmax("class", (last,)), None)
     layers = fuse_thresholds(lowering.layers)
-    return layers, _groups(graph, lowering, [layer.name for layer in layers])
+    names = [layer.name for layer in layers]
+    edges = _exact_edges(lowering, names)
+    return Lowered(layers, _groups(lowering, names), "class" in lowering.exact, edges)
 
 
-def _groups(graph: Graph, lowering: _Lowering, names: Sequence[str]) -> tuple[BaseGroup, ...]:
+def _groups(lowering: _Lowering, names: Sequence[str]) -> tuple[BaseGroup, ...]:
     """Return the groups of bases, from the nodes that the layers stem from."""
     groups = []
-    for group, meeting in graph.meeting.items():
+    for group, meeting in lowering.graph.meeting.items():
         members: dict[int, list[str]] = {}
         for name in names:
-            base = lowering.bases.get(name)
+            base = lowering.bases[name]
             if base is not None and base[0] == group:
                 members.setdefault(base[1], []).append(name)
         bases = tuple(tuple(members[k]) for k in sorted(members))
         groups.append(BaseGroup(group, bases, lowering.edges[meeting]))
     return tuple(groups)
+
+
+def _exact_edges(lowering: _Lowering, names: Sequence[str]) -> dict[str, str]:
+    """Return the edges that equal a stream; a layer with a threshold bears that of the sign."""
+    exact = {}
+    for layer in lowering.layers[:-2]:  # scores leave out a scale
+        if layer.name in lowering.exact:
+            edge = layer.name if layer.name in names else layer.inputs[0]
+            exact[edge] = layer.name
+    return exact
 
 
 @dataclass
@@ -130,6 +162,10 @@ class _Lowering:
         By node, the edge that bears its stream.
     bases
         By layer, the group and index of the base that it is part of.
+    rounded
+        Nodes whose values are rounded.
+    exact
+        Edges that depend on no node that is.
     """
 
     graph: Graph
@@ -140,6 +176,8 @@ class _Lowering:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     edges: dict[str, str] = field(default_factory=dict)
     bases: dict[str, tuple[str, int] | None] = field(default_factory=dict)
+    rounded: set[str] = field(default_factory=set)
+    exact: set[str] = field(default_factory=lambda: {"input"})
 
     def __post_init__(self) -> None:
         self.tensors["input"] = self.source
@@ -150,6 +188,8 @@ class _Lowering:
         self.tensors[layer.name] = layer.output(*(self.tensors[edge] for edge in layer.inputs))
         self.layers.append(layer)
         self.bases[layer.name] = base
+        if layer.name not in self.rounded and self.exact.issuperset(layer.inputs):
+            self.exact.add(layer.name)
         return layer.name
 
     def edge(self, name: str) -> str:
@@ -236,6 +276,7 @@ class _Lowering:
         )
         least, greatest = (bound >> shift for bound in _ends(*layer.sum_bounds(*sources)))
         if not exact:
+            self.rounded.add(node.name)
             limit = self.limit(node.name)
             least, greatest = max(least, -limit), min(greatest, limit - 1)
         if low is not None:

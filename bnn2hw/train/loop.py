@@ -24,6 +24,7 @@ from ..plan.mst import ChannelForest
 from .binary import Sign
 from .data import Dataset, load_data, shifted
 from .export import check_equal, scores, to_network
+from .groupnet_stage import build_groupnet
 from .mst import CenterLoss
 from .networks import BinaryNetwork, build
 from .recipe import Recipe
@@ -55,7 +56,7 @@ class Trained:
     history
         One record an epoch, of JSON values: ``epoch``, ``loss`` (all of it), ``cross_entropy``,
         ``center_distance`` (the sum that lambda weighs), ``validation`` accuracy and ``layers``
-        (see :func:`tree_figures`).
+        (see :func:`tree_figures`; empty for a Group-Net).
     accuracy_float, accuracy_golden
         Of the float network, and of the golden model on the exported network.
     """
@@ -116,7 +117,7 @@ class _Run:
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self.recipe, self.data = recipe, data
-        self.module = build(recipe, data)
+        self.module = (build if recipe.groupnet is None else build_groupnet)(recipe, data)
         self.losses = torch.nn.ModuleList()
         if recipe.mst is not None:
             for name, layer in self.module.binary_layers().items():
@@ -155,14 +156,16 @@ class _Run:
         finite = all(bool(p.isfinite().all()) for p in self.module.state_dict().values())
         if not finite:
             raise self._diverged("weights are not finite")
-        network = to_network(self.module, self.data, recipe.name)
+        figures = []
+        if recipe.groupnet is None:  # its formats are chosen at the end
+            figures = tree_figures(to_network(self.module, self.data, recipe.name))
         record = {
             "epoch": done + 1,
             "loss": float(totals[0]),
             "cross_entropy": float(totals[1]),
             "center_distance": float(totals[2]),
             "validation": self._accuracy(self.data.validation),
-            "layers": tree_figures(network),
+            "layers": figures,
         }
         self.history.append(record)
         return record
@@ -254,6 +257,8 @@ class _Run:
     def finish(self) -> Trained:
         """Export the network, check it on every image, and return all."""
         data, module = self.data, self.module.eval()
+        for stage in module.stages.values():
+            stage.settle(data)
         network = to_network(module, data, self.recipe.name)
         check_equal(module, network, data)
         parts = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -275,6 +280,8 @@ class _Run:
             f"{100 * integers.test:.2f} % (float network {100 * floats.test:.2f} %), validation "
             f"{100 * integers.validation:.2f} %",
         }
+        for stage in module.stages.values():
+            notes |= stage.notes()
         network = replace(network, notes=notes)
         return Trained(network, module, tuple(self.history), floats, integers)
 

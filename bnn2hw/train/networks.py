@@ -104,6 +104,13 @@ class Stage(nn.Module):
         """Return which of the layers are parallel bases."""
         return ()
 
+    def settle(self, data: Dataset) -> None:
+        """Choose what the export needs to know beyond the weights, after training."""
+
+    def notes(self) -> Mapping[str, str]:
+        """Return facts to keep with the exported layers."""
+        return {}
+
 
 class ConvStage(Stage):
     """Convolution, batch norm, an optional max-pool, and sign.

@@ -1,0 +1,123 @@
+"""A Group-Net as a stage of a network: trained as a graph, exported in fixed point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from .. import golden
+from ..errors import TrainingError
+from ..model import Affine, BaseGroup, Layer, Network, Tensor
+from .data import Dataset
+from .fixed_point import BUDGET, HEADROOM, Lowered, lower
+from .groupnet_network import build_graph
+from .networks import BinaryNetwork, Stage
+from .recipe import Recipe
+
+__all__ = ["GroupnetStage", "build_groupnet"]
+
+_MOST_FRACTION = 16
+
+
+class GroupnetStage(Stage):
+    """The whole network, from the images to the class.
+
+    Attributes
+    ----------
+    graph
+        The float network.
+    lowered
+        Its integers, once :meth:`settle` has chosen the formats.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        super().__init__()
+        assert recipe.groupnet is not None
+        height, width, channels = data.tensor.shape
+        self.graph = build_graph(
+            recipe.groupnet,
+            (height, width, channels),
+            data.classes,
+            activation_bits=recipe.activation_bits,
+            estimator=recipe.estimator,
+        )
+        self.lowered: Lowered | None = None
+        self.fraction = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        logits: torch.Tensor = self.graph(x)
+        return logits
+
+    @torch.no_grad()
+    def settle(self, data: Dataset) -> None:
+        """Choose the formats by the rules of :mod:`.fixed_point`.
+
+        Raises
+        ------
+        TrainingError
+            If no number of fraction bits keeps the accuracy.
+        """
+        inputs, part = data.inputs(), data.validation
+        magnitudes = self.graph.magnitudes(inputs[torch.from_numpy(data.train)])
+        classes = self.graph(inputs[torch.from_numpy(part)]).argmax(dim=1).numpy()
+        least = float((classes == data.labels[part]).mean()) - BUDGET
+        for self.fraction in range(_MOST_FRACTION + 1):
+            self.lowered = lower(self.graph, data.tensor, magnitudes, self.fraction)
+            network = Network("fixed_point", data.tensor, self.lowered.layers)
+            if golden.accuracy(network, data.images[part], data.labels[part]) >= least:
+                self.exact = self.lowered.exact
+                return
+        raise TrainingError(
+            f"{_MOST_FRACTION} fraction bits do not keep the validation accuracy of "
+            f"{100 * least:.2f} %",
+            remedy="train longer: streams beyond 32 bits and accuracy by chance need more bits",
+        )
+
+    @property
+    def integers(self) -> Lowered:
+        """Return what :meth:`settle` has chosen."""
+        assert self.lowered is not None, "settle comes before the export"
+        return self.lowered
+
+    def edges(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the edges that come before all rounding."""
+        streams = self.graph.streams(x, keep=True)
+        return {edge: streams[node] for edge, node in self.integers.exact_edges.items()}
+
+    def layers(self, source: str, tensor: Tensor) -> list[Layer]:
+        """Return all layers."""
+        assert source == "input"
+        return list(self.integers.layers)
+
+    def groups(self) -> tuple[BaseGroup, ...]:
+        """Return the parallel bases."""
+        return self.integers.groups
+
+    def notes(self) -> Mapping[str, str]:
+        """Return which formats there are and why."""
+        if self.exact:
+            return {"fixed point": "all streams are integers; nothing is rounded"}
+        streams = [
+            layer.format.width
+            for layer in self.integers.layers
+            if isinstance(layer, Affine) and layer.format.fraction == self.fraction
+        ]
+        return {
+            "fixed point": f"{self.fraction} fraction bits in all rounded streams, the least "
+            f"number that loses at most {100 * BUDGET:g} points of accuracy on the validation "
+            f"images; at most {max(streams)} bits in all, for {HEADROOM:g} times the greatest "
+            "magnitude over the training images"
+        }
+
+
+def build_groupnet(recipe: Recipe, data: Dataset) -> BinaryNetwork:
+    """Return the untrained network of a recipe with a section ``groupnet``.
+
+    Raises
+    ------
+    TrainingError
+        If there are no activations of so many bits, or a dilation exceeds the map.
+    """
+    return BinaryNetwork({"groupnet": GroupnetStage(recipe, data)})
