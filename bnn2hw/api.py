@@ -233,10 +233,10 @@ def compress(
     result = compression.compress(
         network, tau, layers=layers, closed=closed, word_width=word_width, progress=progress
     )
-    if output is not None:
-        save(result.network, Path(output))
     if memory is not None:
         _write_memories(result, Path(memory))
+    if output is not None:
+        save(result.network, Path(output))
     return result
 
 

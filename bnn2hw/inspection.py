@@ -1,18 +1,55 @@
-"""What a network holds and what MST reuse would do for it, before any work starts."""
+"""What a network holds and what reuse would do for it, before any work starts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from .emit.limits import compile_problem
-from .model import BinaryConv, LinearLayer, Network
+from .model import Affine, Layer, LinearLayer, MaxPool, Network, Quantize, SumPool, Tensor
 from .plan import plan_layer
+from .plan.codebooks import recognise
+from .plan.kernels import break_even, kernels_of
 from .plan.readout import live_channels
 
-__all__ = ["LayerReport", "inspect"]
+__all__ = ["KernelReport", "LayerReport", "inspect"]
+
+
+@dataclass(frozen=True)
+class KernelReport:
+    """The kernels of a layer: the weights of one output and one input channel.
+
+    Those of 1x1 convolutions and dense layers are of 8 consecutive inputs.
+
+    Attributes
+    ----------
+    length
+        Weights of a kernel.
+    distinct, distinct_up_to_sign
+        How many there are in the layer.
+    each, each_up_to_sign
+        How many one input channel has, on average over them.
+    tau, closed
+        Bits of an index that stands for a kernel, and whether the kernels that indices stand for
+        are closed under negation; None where an index would have as many bits as a kernel.
+    break_even
+        The greatest tau for which evaluating kernels once for all outputs pays by bit-ops.
+    frequencies
+        How often each kernel occurs, by its bits, the first weight first.
+    """
+
+    length: int
+    distinct: int
+    distinct_up_to_sign: int
+    each: float
+    each_up_to_sign: float
+    tau: int | None
+    closed: bool | None
+    break_even: int
+    frequencies: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -25,6 +62,8 @@ class LayerReport:
         Name and type of the layer.
     input, output
         Shapes and formats of the edges.
+    detail
+        What a layer without binary weights computes, where its type does not say it.
     channels, inputs
         Outputs, and inputs N of one output position.
     weights
@@ -38,8 +77,10 @@ class LayerReport:
         paper), and with edges that reuse a complement.
     depth, depth_bound
         Depth of the tree with complements, and a lower bound for any minimum spanning tree.
-    kernels, kernels_up_to_sign
-        Distinct 3x3 kernels.
+    kernels
+        The kernels that the weights are made of; None where they are too large to be numbered.
+    groups
+        Names of the groups of parallel bases that the layer is in.
     problem
         Why the layer cannot be compiled, or None.
     """
@@ -48,6 +89,7 @@ class LayerReport:
     kind: str
     input: str
     output: str
+    detail: str | None = None
     channels: int | None = None
     inputs: int | None = None
     weights: int | None = None
@@ -58,8 +100,8 @@ class LayerReport:
     terms_complement: int | None = None
     depth: int | None = None
     depth_bound: int | None = None
-    kernels: int | None = None
-    kernels_up_to_sign: int | None = None
+    kernels: KernelReport | None = None
+    groups: tuple[str, ...] = ()
     problem: str | None = None
 
     def to_json(self) -> dict[str, object]:
@@ -74,12 +116,16 @@ def inspect(
     reports = []
     for layer in network.layers:
         progress(f"inspecting {layer.name}")
-        source, output = network.source(layer), network.tensors[layer.name]
+        output = network.tensors[layer.name]
         report = LayerReport(
             layer.name,
             type(layer).__name__,
-            f"{'x'.join(map(str, source.shape))} {source.format}",
-            f"{'x'.join(map(str, output.shape))} {output.format}",
+            _edges(network.sources(layer)),
+            _edges((output,)),
+            detail=_detail(layer),
+            groups=tuple(
+                group.name for group in network.groups if layer.name in sum(group.bases, ())
+            ),
             problem=compile_problem(network, layer.name),
         )
         if isinstance(layer, LinearLayer):
@@ -88,12 +134,29 @@ def inspect(
     return reports
 
 
-def _linear(network: Network, layer: LinearLayer) -> dict[str, int | None]:
+def _edges(tensors: Sequence[Tensor]) -> str:
+    """Return shape and formats of edges of one shape, such as ``8x8x4 2 x integer -9..9``."""
+    formats = Counter(str(tensor.format) for tensor in tensors)
+    texts = (form if count == 1 else f"{count} x {form}" for form, count in formats.items())
+    return f"{'x'.join(map(str, tensors[0].shape))} {' + '.join(texts)}"
+
+
+def _detail(layer: Layer) -> str | None:
+    match layer:
+        case Affine():
+            return f"sum >> {layer.shift} to {layer.format}"
+        case Quantize():
+            return f"codes 0..{layer.count}"
+        case MaxPool() | SumPool():
+            return "{}x{} windows, stride {}x{}".format(*layer.kernel, *layer.stride)
+    return None
+
+
+def _linear(network: Network, layer: LinearLayer) -> dict[str, object]:
     source = network.source(layer)
     live = live_channels(layer, source)
     plain = plan_layer(layer, source, "mst", complement=False).tree
     signed = plan_layer(layer, source, "mst", complement=True).tree
-    kernels = _kernels(layer) if isinstance(layer, BinaryConv) else (None, None)
     assert plain is not None and signed is not None
     return {
         "channels": layer.channels,
@@ -106,14 +169,23 @@ def _linear(network: Network, layer: LinearLayer) -> dict[str, int | None]:
         "terms_complement": signed.total,
         "depth": signed.depth,
         "depth_bound": signed.depth_bound,
-        "kernels": kernels[0],
-        "kernels_up_to_sign": kernels[1],
+        "kernels": _kernels(layer),
     }
 
 
-def _kernels(layer: BinaryConv) -> tuple[int | None, int | None]:
-    """Return the number of distinct 3x3 kernels, and of distinct ones up to negation."""
-    if layer.kernel != (3, 3):
-        return None, None
-    codes = np.moveaxis(layer.weights, 3, 1).reshape(-1, 9) @ (1 << np.arange(9))
-    return len(np.unique(codes)), len(np.unique(np.minimum(codes, 511 - codes)))
+def _kernels(layer: LinearLayer) -> KernelReport | None:
+    kernels = kernels_of(layer)
+    if kernels is None:
+        return None
+    book = recognise(layer)
+    return KernelReport(
+        kernels.length,
+        kernels.distinct(),
+        kernels.distinct(negation=True),
+        float(kernels.distinct_each().mean()),
+        float(kernels.distinct_each(negation=True).mean()),
+        None if book is None else book.tau,
+        None if book is None else book.closed,
+        break_even(kernels.length, layer.channels // kernels.groups),
+        kernels.frequencies(),
+    )

@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return call
 
 
-COMMANDS = ["generate", "simulate", "synth", "inspect", "import", "doctor", "timeline"]
+COMMANDS = ["generate", "simulate", "synth", "inspect", "import", "doctor", "timeline", "compress"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -65,6 +65,25 @@ def test_generate_writes_a_build_and_says_where(run: Run, tmp_path: Path) -> Non
     assert json.loads(out)["layers"][0]["name"] == "conv1"
 
 
+def test_inspect_draws_the_kernels(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("inspect", "--picture", "kernels.png")
+    assert code == 0, err
+    assert (tmp_path / "kernels.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_compress_says_what_changes(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("compress", "--tau", "5", "--layer", "conv3", "-o", "five.npz")
+    assert code == 0, err
+    assert "accuracy on the model's 360 samples: 98.6% before" in out
+    code, out, _ = run("compress", "five.npz", "-o", "same.npz", "--memory", "hex")
+    assert code == 0
+    assert "no weight has changed" in out
+    assert len((tmp_path / "hex" / "conv3-indices.hex").read_text().split()) == 5 * 32 * 32 // 32
+    code, out, _ = run("compress", "five.npz", "-o", "same.npz", "--json", "-")
+    layers = {layer["name"]: layer for layer in json.loads(out)["layers"]}
+    assert (layers["conv3"]["tau"], layers["conv3"]["changed"]) == (5, 0)
+
+
 def test_doctor_lists_the_tools(run: Run) -> None:
     code, out, _ = run("doctor", "--json", "found.json")
     assert code == 0
@@ -95,6 +114,14 @@ def test_doctor_lists_the_tools(run: Run) -> None:
         (["synth", "nowhere"], 1, "not a build directory"),
         (["synth", "nowhere", "--target", "abacus"], 2, "no target 'abacus'"),
         (["inspect", "nowhere.npz"], 1, "nowhere.npz"),
+        (["inspect", "--picture", "x.magic"], 1, "x.magic: the picture cannot"),
+        (["compress"], 2, "--output"),
+        (["compress", "-o", "no/x.npz", "--tau", "5"], 1, "no/x.npz"),
+        (["compress", "-o", "x.npz", "--tau", "9"], 2, "tau 9 is no width of an index"),
+        (["compress", "-o", "x.npz", "--tau", "0"], 2, "give 1 to 8 for 3x3 kernels"),
+        (["compress", "-o", "x.npz", "--layer", "pool"], 2, "layer pool: has no weights"),
+        (["compress", "-o", "x.npz", "--tau", "8", "--layer", "dense"], 2, "give 1 to 7"),
+        (["compress", "-o", "x.npz", "--word", "0"], 2, "words of 0 bits make no sense"),
         (["import", "nowhere.onnx", "-o", "x.npz"], 1, "nowhere.onnx"),
         (["import", "nowhere.txt", "-o", "x.npz"], 1, "nowhere.txt"),
         (["doctor", "--json", "no/such/folder.json"], 1, "cannot write JSON"),
