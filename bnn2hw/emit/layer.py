@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..gateware.axi_stream import AxiStreamLayer
 from ..model import Bipolar, LinearLayer, Network, save
@@ -16,6 +14,7 @@ from ..plan.outputs import BitReadout
 from ..plan.text import dump
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
+from .sources import component_texts, readout_fields
 from .templates import render, synthesis_targets
 from .vectors import Vectors, vector_text
 from .verilog import to_rtlil, to_verilog
@@ -28,16 +27,6 @@ __all__ = ["LayerFiles"]
 _SPLIT_FLAGS = ("--output-split", "20000", "--output-split-cfuncs", "2000")
 _VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", *_SPLIT_FLAGS)
 _MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
-
-# Copied into every build directory, so that its Amaranth source needs no bnn2hw.
-_COMPONENTS = (
-    "errors.py",
-    "toolchain.py",
-    "plan/graph.py",
-    "plan/outputs.py",
-    "plan/text.py",
-    "emit/verilog.py",
-)
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,7 @@ class LayerFiles:
             texts[f"synth/{target}.ys"] = render(
                 f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target
             )
-        texts.update(_component_texts())
+        texts.update(component_texts())
         for name, text in texts.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,13 +130,10 @@ class LayerFiles:
 
     def _readout(self) -> dict[str, object]:
         readout = self.plan.readout
-        pairs = []
-        for field in fields(readout):
-            value = getattr(readout, field.name)
-            if isinstance(value, np.ndarray):
-                value = f"np.array({value.tolist()}, dtype=np.{value.dtype.name})"
-            pairs.append((field.name, value))
-        return {"readout_class": type(readout).__name__, "readout_fields": pairs}
+        return {
+            "readout_class": type(readout).__name__,
+            "readout_fields": readout_fields(readout),
+        }
 
     def _manifest(self, hardware: AxiStreamLayer, values: Mapping[str, Any]) -> dict[str, object]:
         kind = "bits" if isinstance(self.plan.readout, BitReadout) else "sums"
@@ -185,18 +171,3 @@ class LayerFiles:
             "make_flags": list(_MAKE_FLAGS),
             "versions": versions(),
         }
-
-
-def _component_texts() -> dict[str, str]:
-    """Return the components' sources as the small package ``hdl`` of a build directory."""
-    package = Path(__file__).parent.parent
-    names = [*_COMPONENTS]
-    names += [f"gateware/{path.name}" for path in sorted((package / "gateware").glob("*.py"))]
-    texts = {
-        f"hdl/{name}": (package / name).read_text(encoding="utf-8")
-        for name in names
-        if not name.endswith("__init__.py")
-    }
-    for folder in ("", "plan/", "gateware/", "emit/"):
-        texts[f"hdl/{folder}__init__.py"] = ""
-    return texts
