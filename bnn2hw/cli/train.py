@@ -33,8 +33,14 @@ def train(
 
     Example: `bnn2hw train examples/networks/mst.toml -o mst.npz --set epochs=20`
     """
-    with progress() as tell:
-        result = api.train(recipe, output, settings=settings or (), resume=resume, progress=tell)
+    try:
+        with progress() as tell:
+            result = api.train(
+                recipe, output, settings=settings or (), resume=resume, progress=tell
+            )
+    except KeyboardInterrupt:
+        typer.echo("bnn2hw: interrupted; --resume goes on from the last whole epoch", err=True)
+        raise
     rows = [
         [
             layer["layer"], number(layer["direct"]), number(layer["params"]),

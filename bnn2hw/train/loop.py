@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import pickle
-import zipfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -227,32 +226,34 @@ class _Run:
             raise TrainingError(
                 "there is no checkpoint to resume", file=path, remedy="train without --resume"
             )
-        damaged = TrainingError(
-            "is not a whole checkpoint", file=path, remedy="remove it and train without --resume"
-        )
         try:
-            state = torch.load(path, weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, KeyError,
-                pickle.UnpicklingError, zipfile.BadZipFile):  # fmt: skip
-            raise damaged from None
-        if not isinstance(state, dict) or "recipe" not in state:
-            raise damaged
-        if state["recipe"] != self.recipe.to_json():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                state = torch.load(path, weights_only=True)
+            same = state["recipe"] == self.recipe.to_json()
+            if same:
+                self._restore(state)
+        except Exception:  # damaged bytes meet all kinds of errors, asserts included
+            raise TrainingError(
+                "is not a whole checkpoint",
+                file=path,
+                remedy="remove it and train without --resume",
+            ) from None
+        if not same:
             raise TrainingError(
                 "is the checkpoint of another recipe",
                 file=path,
                 remedy="train with that recipe, or without --resume",
             )
-        try:
-            self.module.load_state_dict(state["module"])
-            self.losses.load_state_dict(state["losses"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.chance.set_state(state["chance"])
-            torch.set_rng_state(state["torch"])
-            self.steps = state["steps"]
-            self.history = json.loads(state["history"])
-        except (KeyError, TypeError, ValueError, RuntimeError):
-            raise damaged from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state["module"])
+        self.losses.load_state_dict(state["losses"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.chance.set_state(state["chance"])
+        torch.set_rng_state(state["torch"])
+        self.steps = state["steps"]
+        self.history = json.loads(state["history"])
 
     def finish(self) -> Trained:
         """Export the network, check it on every image, and return all."""

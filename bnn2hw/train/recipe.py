@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+_MOST_RATE = 1000
+
+
 @dataclass(frozen=True)
 class ConvRecipe:
     """A binary convolution, followed by batch norm and sign; the kernel is square.
@@ -159,8 +162,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _at_least(self, "", seed=0, epochs=1, batch=2, weight_decay=0, shift=0, activation_bits=1)
-        if not self.learning_rate > 0:
-            raise TrainingError(f"key 'learning_rate' is {self.learning_rate:g}, not above 0")
+        if not 0 < self.learning_rate <= _MOST_RATE:
+            raise TrainingError(
+                f"key 'learning_rate' is {self.learning_rate:g}",
+                remedy=f"give a number above 0, up to {_MOST_RATE}",
+            )
 
         if (self.network is None) == (self.groupnet is None):
             raise TrainingError("give one of the sections 'network' and 'groupnet'")
