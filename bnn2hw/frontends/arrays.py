@@ -7,7 +7,7 @@ they are; docs/arrays.md lists its keys.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import Bnn2hwError, ImportFailure
 from ..model import (
     BIPOLAR,
+    Affine,
     Argmax,
     Binarize,
     BinaryConv,
@@ -25,9 +26,12 @@ from ..model import (
     Format,
     Integer,
     Layer,
+    LinearLayer,
     MaxPool,
     Network,
+    Quantize,
     Samples,
+    SumPool,
     Tensor,
     Threshold,
 )
@@ -38,18 +42,27 @@ from .description import Table, read_description
 __all__ = ["import_arrays"]
 
 _TOP = ("name", "input", "layers", "classes", "notes", "samples")
-_LINEAR = ("type", "name", "weights", "layout", "encoding")
+_COMMON = ("type", "name", "from")
+_LINEAR = (*_COMMON, "weights", "layout", "encoding")
 _THRESHOLD = ("threshold", "convention", "direction", "flip")
+_POOL = (*_COMMON, "kernel", "stride")
 _KEYS = {
-    "argmax": ("type", "name", "ties", "none"),
+    "affine": (
+        *_COMMON, "quantity", "weights", "offset", "shift", "low", "high", "fraction",
+    ),
+    "argmax": (*_COMMON, "ties", "none"),
+    "binarize": (*_COMMON, *_THRESHOLD),
     "conv": (
         *_LINEAR, *_THRESHOLD, "stride", "padding", "padding_value", "dilation", "groups",
     ),
     "dense": (*_LINEAR, *_THRESHOLD, "flatten"),
-    "max_pool": ("type", "name", "kernel", "stride"),
+    "max_pool": _POOL,
+    "quantize": (*_COMMON, "levels", "direction"),
+    "sum_pool": _POOL,
 }  # fmt: skip
 _CONVENTIONS = ("popcount >", "popcount >=", "sum >", "sum >=")
-_LEVEL_LIMIT = 1 << 38
+_LIMIT = 1 << 38
+_NO_POPCOUNT = "popcounts have no meaning on integer inputs and on positions padded with zero"
 
 
 def import_arrays(
@@ -89,24 +102,26 @@ class _Import:
     path: Path
     description: Table
     arrays: dict[str, NDArray[Any]]
+    layers: dict[str, Layer] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
     def network(self, name: str | None) -> Network:
         top = self.description
         top.check_keys(_TOP)
         input_ = self._input(top.table("input"))
         check_input(input_)
-        layers: list[Layer] = []
-        source = input_
+        self.tensors["input"] = input_
         for number, values in enumerate(top.tables("layers")):
-            for layer in self._layer(values, number, layers, source):
+            for layer in self._layer(values, number):
                 check_layer(layer)
-                source = layer.output(source)
-                layers.append(layer)
+                sources = (self.tensors[name] for name in layer.inputs)
+                self.tensors[layer.name] = layer.output(*sources)
+                self.layers[layer.name] = layer
         notes = top.table("notes", {})
         return Network(
             name=name if name is not None else top.text("name"),
             input=input_,
-            layers=tuple(layers),
+            layers=tuple(self.layers.values()),
             classes=self._classes(),
             notes={key: notes.text(key) for key in notes.values},
             samples=self._samples(top.table("samples"), input_) if "samples" in top else None,
@@ -173,16 +188,26 @@ class _Import:
 
     # ---------------------------------------------------------------------- the layers
 
-    def _layer(
-        self, values: dict[str, Any], number: int, layers: list[Layer], source: Tensor
-    ) -> list[Layer]:
+    def _layer(self, values: dict[str, Any], number: int) -> list[Layer]:
         name = values.get("name")
         label = name if isinstance(name, str) else str(number)
         table = Table(values, self.description.path, label, "layers")
         kind = table.choice("type", sorted(_KEYS))
         table.check_keys(_KEYS[kind])
-        edge = layers[-1].name if layers else "input"
-        return _BUILDERS[kind](self, table, edge, source)
+        if name in self.tensors:
+            table.fail("this name is used twice")
+        edges = table.texts("from", [list(self.tensors)[-1]])
+        for edge in edges:
+            if edge not in self.tensors:
+                table.fail(
+                    f"key 'from' names {edge!r}, which is no layer before it",
+                    f"those are {', '.join(self.tensors)}",
+                )
+        if kind == "affine":
+            return [self.affine(table, tuple(edges))]
+        if len(edges) != 1:
+            table.fail(f"key 'from' must name 1 layer, not {len(edges)}", "only affine reads more")
+        return _BUILDERS[kind](self, table, edges[0], self.tensors[edges[0]])
 
     def conv(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
         """Return a convolution."""
@@ -201,7 +226,7 @@ class _Import:
             groups=table.integer("groups", 1),
         )
         zeros = any(padding) and value == 0
-        threshold = self._threshold(table, weights, source, zeros)
+        threshold = self._layer_threshold(table, weights, source, zeros)
         return [replace(layer, threshold=threshold)]
 
     def dense(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
@@ -213,12 +238,83 @@ class _Import:
             weights = weights.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
             weights = weights.reshape(len(weights), -1)
         layer = BinaryDense(table.text("name"), (edge,), weights)
-        return [replace(layer, threshold=self._threshold(table, weights, source, False))]
+        threshold = self._layer_threshold(table, weights, source, False)
+        return [replace(layer, threshold=threshold)]
 
     def max_pool(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
         """Return a max-pool; its stride is its kernel unless it is given."""
         kernel = _pair(table, "kernel")
         return [MaxPool(table.text("name"), (edge,), kernel, _pair(table, "stride", kernel))]
+
+    def sum_pool(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
+        """Return a sum pool; its stride is its kernel unless it is given."""
+        kernel = _pair(table, "kernel")
+        return [SumPool(table.text("name"), (edge,), kernel, _pair(table, "stride", kernel))]
+
+    def binarize(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
+        """Return thresholds of their own, on the values of a stream."""
+        return [
+            Binarize(table.text("name"), (edge,), self._threshold(table, source.channels, None))
+        ]
+
+    def quantize(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
+        """Return several thresholds a channel; levels are (channels, count), or (count,)."""
+        levels = np.atleast_2d(self.array(table, "levels", "iu"))
+        direction = np.ones(1, np.int64)
+        if "direction" in table:
+            direction = self._vector(table, "direction", source.channels)
+        return [Quantize(table.text("name"), (edge,), direction.astype(np.int8), levels)]
+
+    def affine(self, table: Table, edges: tuple[str, ...]) -> Layer:
+        """Return a weighted sum, of popcounts where sums of layers are to count as such."""
+        weights, offset = self._integers(table, "weights", 1), self._integers(table, "offset", 0)
+        if weights.ndim < 2:
+            weights = np.repeat(weights, len(edges) if len(weights) == 1 else 1)[:, None]
+        if weights.shape[:1] != (len(edges),) or weights.ndim > 2 or offset.ndim > 1:
+            table.fail(
+                f"weights of shape {weights.shape} and offsets of shape {offset.shape} do not fit "
+                f"{len(edges)} inputs",
+                "give (inputs, channels) and (channels,), or one number for each input",
+            )
+        shift = table.integer("shift", 0)
+        if table.choice("quantity", ("sum", "popcount"), "sum") == "popcount":
+            # P = (y + N) / 2: twice the sum is exact, and one more shift halves it. It is even
+            # before the shift that is asked for, so the rounding stays the same.
+            sizes = np.array([self._popcount_size(table, edge) for edge in edges])[:, None]
+            if int(np.abs(weights).max()) * int(sizes.sum()) >= 1 << 62:
+                table.fail("weights times popcounts do not fit 63 bits", "use smaller weights")
+            offset = 2 * offset + (weights * sizes).sum(axis=0)
+            weights = weights * np.where(sizes > 0, 1, 2)
+            shift += 1
+        wide = Integer(-(1 << 31), (1 << 31) - 1)
+        layer = Affine(table.text("name"), edges, weights, offset, shift, wide)
+        low, high = layer.sum_bounds(*(self.tensors[edge] for edge in edges))
+        form = Integer(
+            table.integer("low", int(low.min()) >> shift),
+            table.integer("high", int(high.max()) >> shift),
+            table.integer("fraction", 0),
+        )
+        return replace(layer, format=form)
+
+    def _integers(self, table: Table, key: str, default: int) -> NDArray[np.int64]:
+        """Return integers that stand in the description, or in the array that it names."""
+        value: Any
+        if isinstance(table.values.get(key), str):
+            value = np.atleast_1d(self.array(table, key, "iu"))
+            self._check_range(table, key, value)
+        else:
+            value = table.integers(key, range(1, 1 << 10), (default,))
+        return np.array(value, dtype=np.int64)
+
+    def _popcount_size(self, table: Table, edge: str) -> int:
+        """Return N of a layer whose sums are to count as popcounts, 0 of any other edge."""
+        layer = self.layers.get(edge)
+        if not isinstance(layer, LinearLayer) or layer.threshold is not None:
+            return 0
+        source = self.tensors[layer.inputs[0]]
+        if source.format != BIPOLAR or len(layer.valid_taps(source)) > 1:
+            table.fail(f"{edge!r} has no popcounts: {_NO_POPCOUNT}", "use sums")
+        return int(layer.weights[0].size)
 
     def argmax(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
         """Return the head; with ``none`` also what gives that class where no bit is 1."""
@@ -260,42 +356,49 @@ class _Import:
             )
         return np.ascontiguousarray(weights, dtype=np.uint8)
 
-    def _threshold(
+    def _layer_threshold(
         self, table: Table, weights: NDArray[np.uint8], source: Tensor, zeros: bool
     ) -> Threshold | None:
+        """Return the threshold of a layer with weights, if it has one."""
         if "threshold" not in table:
             for key in ("convention", "direction", "flip"):
                 if key in table:
                     table.fail(f"key {key!r} is given without a threshold")
             return None
-        level = self._vector(table, "threshold", len(weights))
+        size = weights[0].size if source.format == BIPOLAR and not zeros else None
+        return self._threshold(table, len(weights), size)
+
+    def _threshold(self, table: Table, channels: int, size: int | None) -> Threshold:
+        """Return a threshold on sums, or on popcounts of so many inputs."""
+        level = self._vector(table, "threshold", channels)
         convention = table.choice("convention", _CONVENTIONS)
-        if convention.startswith("popcount") and (source.format != BIPOLAR or zeros):
-            table.fail(
-                "popcounts have no meaning on integer inputs and on positions padded with zero",
-                "give thresholds on sums",
-            )
+        if convention.startswith("popcount") and size is None:
+            table.fail(_NO_POPCOUNT, "give thresholds on sums")
         if "direction" in table and "flip" in table:
             table.fail("keys 'direction' and 'flip' are given both", "give one of them")
-        direction = np.ones(len(weights), dtype=np.int64)
+        direction = np.ones(channels, dtype=np.int64)
         if "direction" in table:
-            direction = self._vector(table, "direction", len(weights))
+            direction = self._vector(table, "direction", channels)
             if not np.isin(direction, (-1, 0, 1)).all():
                 table.fail("directions are not -1, 0 and +1")
-        flip = np.zeros(len(weights), dtype=np.int64)
+        flip = np.zeros(channels, dtype=np.int64)
         if "flip" in table:
-            flip = self._vector(table, "flip", len(weights))
+            flip = self._vector(table, "flip", channels)
             if not np.isin(flip, (0, 1)).all():
                 table.fail("flips are not 0 and 1")
-        return _integer_threshold(level, direction, flip, convention, weights[0].size)
+        return _integer_threshold(level, direction, flip, convention, size or 0)
 
     def _vector(self, table: Table, key: str, channels: int) -> NDArray[np.int64]:
         array = self.array(table, key)
         if array.shape != (channels,):
             table.fail(f"{key} {table.text(key)!r} has shape {array.shape}, expected ({channels},)")
-        if array.dtype.kind != "b" and (array.min() < -_LEVEL_LIMIT or array.max() > _LEVEL_LIMIT):
-            table.fail(f"{key} {table.text(key)!r} leaves +-2**38")
+        self._check_range(table, key, array)
         return array.astype(np.int64)
+
+    def _check_range(self, table: Table, key: str, array: NDArray[Any]) -> None:
+        bits = array.dtype.kind == "b"
+        if not array.size or (not bits and (array.min() < -_LIMIT or array.max() > _LIMIT)):
+            table.fail(f"{key} {table.text(key)!r} is empty or leaves +-2**38")
 
 
 def _integer_threshold(
@@ -361,7 +464,10 @@ def _unpacked(table: Table, images: NDArray[Any], size: int) -> NDArray[np.uint8
 
 _BUILDERS: dict[str, Callable[[_Import, Table, str, Tensor], list[Layer]]] = {
     "argmax": _Import.argmax,
+    "binarize": _Import.binarize,
     "conv": _Import.conv,
     "dense": _Import.dense,
     "max_pool": _Import.max_pool,
+    "quantize": _Import.quantize,
+    "sum_pool": _Import.sum_pool,
 }

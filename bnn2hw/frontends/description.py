@@ -124,6 +124,14 @@ class Table:
             self.fail(f"key {self.path_of(key)!r} must be {wanted} integers, not {value!r}")
         return items
 
+    def texts(self, key: str, default: list[str]) -> list[str]:
+        """Return a list of texts that is not empty; one text alone is a list of one."""
+        value = self._value(key, (str, list), "a text or a list of them", default)
+        items = [value] if isinstance(value, str) else value
+        if not items or any(not isinstance(item, str) for item in items):
+            self.fail(f"key {self.path_of(key)!r} must be texts, not {value!r}")
+        return items
+
     def tables(self, key: str) -> list[dict[str, Any]]:
         """Return a list of tables that is not empty."""
         value: list[dict[str, Any]] = self._value(key, list, "a list of tables", None)

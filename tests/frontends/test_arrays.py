@@ -287,7 +287,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         layer(1, weights=None, weigths="w1"),
         r"a\.toml: layer fc1: key 'layers\.weigths' is unknown; did you mean 'weights'\?",
     ),
-    "unknown key": (layer(2, zzz=1), r"layer class: .* is unknown; known are name, none, ties"),
+    "unknown key": (layer(2, zzz=1), r"layer class: .* is unknown; known are from, name, none, ties"),
     "unknown key at the top": (changed(clases=[]), "key 'clases' is unknown; did you mean 'cl"),
     "unknown key of the input": (changed("input", depth=1), "'input.depth' is unknown"),
     "unknown key of samples": (changed("samples", label="a"), "did you mean 'labels'"),
