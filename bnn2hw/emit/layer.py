@@ -102,6 +102,7 @@ class LayerFiles:
     def _values(self, hardware: AxiStreamLayer) -> dict[str, Any]:
         layer, source = self.layer, self.network.input
         output = self.network.tensors[layer.name].format
+        borders = len(layer.valid_taps(source))
         return {
             "layer": layer.name,
             "top": self.top,
@@ -115,7 +116,8 @@ class LayerFiles:
             "output_elements": layer.channels,
             "output_width": output.width,
             "output_signed": output.signed,
-            "borders": len(layer.valid_taps(source)),
+            "borders": borders,
+            "user": borders > 1,
             "verilator_flags": _VERILATOR_FLAGS,
             "make_flags": _MAKE_FLAGS,
             "targets": synthesis_targets(),
