@@ -142,7 +142,7 @@ HALF_ADDS = Convention(
     "half adds", "sub-bit networks, tables of ResNet-18, ResNet-34 and VGG-small", Fraction(1, 2)
 )
 FULL_ADDS = Convention(
-    "full adds", "sub-bit networks, Table 6 (ResNet-50); a fit to three digits", Fraction(1), 7
+    "full adds", "sub-bit networks, Table 6 (ResNet-50); a fit to four digits", Fraction(1), 7
 )
 SUMMED_BITS = Convention(
     "summed bits", "the common one: every bit that enters a sum, one full adder each", None
