@@ -64,30 +64,26 @@ class _Builder:
     def convolution(
         self, name: str, kernel: int, outputs: int, stage: int, stride: int = 1, binary: bool = True
     ) -> None:
-        self.pool(stride)
-        self._add(name, kernel, self.channels, outputs, stage, stride, binary)
+        """Append a convolution that reads the last map, padded to keep its size at stride 1."""
+        self.shrink(stride)
+        self._append(name, (kernel, self.channels, outputs, stride), stage, binary)
         self.channels = outputs
 
     def shortcut(self, name: str, inputs: int, stage: int, stride: int, binary: bool) -> None:
-        self._add(name, 1, inputs, self.channels, stage, stride, binary)
+        """Append a 1x1 convolution beside those since the map of ``inputs`` channels."""
+        self._append(name, (1, inputs, self.channels, stride), stage, binary)
 
-    def pool(self, stride: int) -> None:
+    def shrink(self, stride: int) -> None:
+        """Divide the map, rounded up, as padded convolutions and pools do."""
         self.size = -(-self.size // stride)
 
     def classifier(self, inputs: int, classes: int, stage: int) -> None:
+        """Append the dense layer at the end."""
         self.size = 1
-        self._add("fc", 1, inputs, classes, stage, 1, False)
+        self._append("fc", (1, inputs, classes, 1), stage, False)
 
-    def _add(
-        self,
-        name: str,
-        kernel: int,
-        inputs: int,
-        outputs: int,
-        stage: int,
-        stride: int,
-        binary: bool,
-    ) -> None:
+    def _append(self, name: str, form: tuple[int, int, int, int], stage: int, binary: bool) -> None:
+        kernel, inputs, outputs, stride = form
         size = (self.size, self.size)
         shape = LayerShape(name, (kernel, kernel), inputs, outputs, size, stride)
         self.layers.append(ArchitectureLayer(shape, stage, binary))
@@ -117,7 +113,7 @@ def _resnet(size: int, block: Block, counts: Sequence[int], classes: int) -> _Bu
     net = _Builder(size)
     if classes == 1000:
         net.convolution("conv1", 7, 64, 0, stride=2, binary=False)
-        net.pool(2)
+        net.shrink(2)  # max-pool 3x3, padded
     else:
         net.convolution("conv1", 3, 64, 0, binary=False)
     for stage, count in enumerate(counts, 1):
