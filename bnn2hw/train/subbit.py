@@ -145,8 +145,8 @@ def frequent_codes(codes: Tensor, count: int, space: int) -> Tensor:
 class SubsetBinariser(WeightBinariser):
     """Binarises weights to the nearest kernels of a subset of 2^tau.
 
-    The gradient of a weight passes straight through where the weight is within [-1, +1]. With
-    refinement, every ``update_every``-th step the gradient of a kernel of the subset is the sum
+    The gradient passes straight through to latent weights within [-1, +1]; these are the weights
+    before they are standardised, or a third of all would be stuck beyond. With refinement, every ``update_every``-th step the gradient of a kernel of the subset is the sum
     of the gradients of all weights that it stands for; then kernels that have become equal to an
     earlier one are replaced by unused random ones.
 
@@ -214,13 +214,13 @@ class SubsetBinariser(WeightBinariser):
         return torch.cat([half, -half]) if self.recipe.closed else half
 
     def vectors(self, weight: Tensor) -> Tensor:
-        """Return the kernels of the weights, (outputs, kernels of an output, length).
+        """Return the weights as kernels, (outputs, kernels of an output, length).
 
-        A vector of inputs that ends beyond the last one is filled up with zeros.
+        Their gradient goes to the latent weights within [-1, +1]. A vector of inputs that ends
+        beyond the last one is filled up with zeros.
         """
-        if self.standardise:
-            weight = standardised(weight)
-        flat = weight.reshape(len(weight), -1)
+        latent = standardised(weight) if self.standardise else weight
+        flat = torch.where(weight.abs() <= 1, latent, latent.detach()).flatten(1)
         return nn.functional.pad(flat, (0, -flat.shape[1] % self.length)).unflatten(
             1, (-1, self.length)
         )
@@ -232,9 +232,8 @@ class SubsetBinariser(WeightBinariser):
         if self.training and self.recipe.method == "frequent" and (updates or not self.steps):
             self._count(vectors)
         indices = nearest(vectors.detach(), self.subset())
-        through = vectors.clamp(-1, 1)
         # Each difference is an exact zero: only its gradient counts.
-        binary = self.subset()[indices] + (through - through.detach())
+        binary = self.subset()[indices] + (vectors - vectors.detach())
         if self.recipe.method == "refined" and updates:
             kernels = self.subset(self.latent)[indices]
             binary = binary + (kernels - kernels.detach())
