@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Bnn2hwError, ImportFailure
+from ..errors import Bnn2hwError, ImportFailure, ModelError
 from ..model import (
     BIPOLAR,
     Affine,
@@ -112,11 +112,12 @@ class _Import:
         check_input(input_)
         self.tensors["input"] = input_
         for number, values in enumerate(top.tables("layers")):
-            for layer in self._layer(values, number):
-                check_layer(layer)
-                sources = (self.tensors[name] for name in layer.inputs)
-                self.tensors[layer.name] = layer.output(*sources)
-                self.layers[layer.name] = layer
+            given = values.get("name")
+            label = given if isinstance(given, str) else str(number)
+            try:
+                self._add(Table(values, top.path, label, "layers"), label)
+            except ModelError as error:
+                raise error.located(layer=label) from error
         notes = top.table("notes", {})
         return Network(
             name=name if name is not None else top.text("name"),
@@ -188,10 +189,15 @@ class _Import:
 
     # ---------------------------------------------------------------------- the layers
 
-    def _layer(self, values: dict[str, Any], number: int) -> list[Layer]:
-        name = values.get("name")
-        label = name if isinstance(name, str) else str(number)
-        table = Table(values, self.description.path, label, "layers")
+    def _add(self, table: Table, name: str) -> None:
+        """Append what a table describes: a layer, or a layer and what it needs before it."""
+        for layer in self._layers_of(table, name):
+            check_layer(layer)
+            sources = (self.tensors[edge] for edge in layer.inputs)
+            self.tensors[layer.name] = layer.output(*sources)
+            self.layers[layer.name] = layer
+
+    def _layers_of(self, table: Table, name: str) -> list[Layer]:
         kind = table.choice("type", sorted(_KEYS))
         table.check_keys(_KEYS[kind])
         if name in self.tensors:
@@ -270,11 +276,12 @@ class _Import:
         weights, offset = self._integers(table, "weights", 1), self._integers(table, "offset", 0)
         if weights.ndim < 2:
             weights = np.repeat(weights, len(edges) if len(weights) == 1 else 1)[:, None]
-        if weights.shape[:1] != (len(edges),) or weights.ndim > 2 or offset.ndim > 1:
+        fits = weights.ndim == 2 and len(weights) == len(edges) and offset.ndim == 1
+        if not fits or len({weights.shape[1], len(offset)} - {1}) > 1:
             table.fail(
                 f"weights of shape {weights.shape} and offsets of shape {offset.shape} do not fit "
                 f"{len(edges)} inputs",
-                "give (inputs, channels) and (channels,), or one number for each input",
+                "give (inputs, channels) and (channels,), or a number for each input",
             )
         shift = table.integer("shift", 0)
         if table.choice("quantity", ("sum", "popcount"), "sum") == "popcount":
@@ -290,8 +297,8 @@ class _Import:
         layer = Affine(table.text("name"), edges, weights, offset, shift, wide)
         low, high = layer.sum_bounds(*(self.tensors[edge] for edge in edges))
         form = Integer(
-            table.integer("low", int(low.min()) >> shift),
-            table.integer("high", int(high.max()) >> shift),
+            table.integer("low") if "low" in table else int(low.min()) >> shift,
+            table.integer("high") if "high" in table else int(high.max()) >> shift,
             table.integer("fraction", 0),
         )
         return replace(layer, format=form)

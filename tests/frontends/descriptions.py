@@ -1,0 +1,35 @@
+"""Arrays and descriptions as files, for the tests of their import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def toml(value: Any) -> str:
+    """Return a value as inline TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{k}" = {toml(v)}' for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(c):08x}" for c in value) + '"'
+    return repr(value)
+
+
+def write(tmp_path: Path, description: dict[str, Any], arrays: dict[str, Any]) -> tuple[Path, Path]:
+    np.savez(tmp_path / "a.npz", **arrays)
+    (tmp_path / "a.toml").write_text("".join(f"{k} = {toml(v)}\n" for k, v in description.items()))
+    return tmp_path / "a.npz", tmp_path / "a.toml"
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Return every (holder, key) of a description."""
+    if not isinstance(value, dict | list):
+        return []
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    return [(value, k) for k in keys] + [place for k in keys for place in places(value[k])]
