@@ -10,7 +10,14 @@ from ..model.layers import LinearLayer
 from .graph import AdderGraph
 from .outputs import BitReadout, Readout, SumReadout
 
-__all__ = ["BitReadout", "Readout", "SumReadout", "fold_readout", "live_channels"]
+__all__ = [
+    "BitReadout",
+    "Readout",
+    "SumReadout",
+    "fold_readout",
+    "live_channels",
+    "single_thresholds",
+]
 
 
 def live_channels(layer: LinearLayer, source: Tensor) -> NDArray[np.int64]:
@@ -27,6 +34,19 @@ def _reduced(layer: LinearLayer, source: Tensor) -> tuple[NDArray[np.int8], NDAr
     low, high = layer.sum_bounds(source)
     rows = [layer.threshold.reduced(*bounds) for bounds in zip(low, high, strict=True)]
     return np.stack([r.direction for r in rows]), np.stack([r.level for r in rows])
+
+
+def single_thresholds(
+    layer: LinearLayer, source: Tensor
+) -> tuple[NDArray[np.int8], NDArray[np.int64]] | None:
+    """Return direction and level (channels,) on signed sums, the same at every position.
+
+    None where the layer gives sums, or where thresholds differ between border positions.
+    """
+    if layer.threshold is None:
+        return None
+    direction, level = _reduced(layer, source)
+    return (direction[0], level[0]) if len(level) == 1 else None
 
 
 def fold_readout(layer: LinearLayer, source: Tensor, graph: AdderGraph) -> Readout:

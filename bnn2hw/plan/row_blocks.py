@@ -1,0 +1,109 @@
+"""Which rows of a layer are computed together: blocks of rows with few and uneven column classes.
+
+Over a block of r rows a column has a sign pattern. Columns whose patterns are equal up to
+complement form a *class*: what one counts, all r rows use. Large classes are cheap, so rows that
+agree (or disagree) in many columns belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .heap_moves import compression_moves
+
+__all__ = ["class_codes", "row_blocks"]
+
+_CANDIDATES = 48
+_SWAPS_A_ROW = 60
+
+
+def class_codes(negative: NDArray[np.bool_], rows: Sequence[int]) -> NDArray[np.int64]:
+    """Return the class of every column over these rows, int64 (columns,).
+
+    Parameters
+    ----------
+    negative
+        bool (rows, columns): where a weight is -1.
+    rows
+        Numbers of the rows; a bit of the code says whether a row differs from the first of them.
+    """
+    relative = negative[list(rows[1:])] ^ negative[rows[0]]
+    places = 1 << np.arange(len(rows) - 1)
+    codes: NDArray[np.int64] = relative.T.astype(np.int64) @ places
+    return codes
+
+
+def row_blocks(negative: NDArray[np.bool_], size: int, price: float) -> list[list[int]]:
+    """Return the rows in blocks, the last one perhaps smaller: greedy, then a number of swaps.
+
+    Deterministic: the same rows give the same blocks.
+
+    Parameters
+    ----------
+    negative
+        bool (rows, columns).
+    size
+        Rows of a block.
+    price
+        LUTs that a bit costs which a class leaves (see :func:`.compression_moves`).
+    """
+    count, columns = negative.shape
+    table = np.array([compression_moves((n,), price).cost if n else 0 for n in range(columns + 1)])
+
+    def cost(rows: Sequence[int]) -> float:
+        return float(table[np.bincount(class_codes(negative, rows))].sum())
+
+    blocks = _greedy(negative, size, cost)
+    costs = [cost(block) for block in blocks]
+    chance = np.random.default_rng(0)
+    for _ in range(_SWAPS_A_ROW * count if len(blocks) > 1 else 0):
+        first, second = chance.choice(len(blocks), 2, replace=False).tolist()
+        i, j = (int(chance.integers(len(blocks[k]))) for k in (first, second))
+        one, two = list(blocks[first]), list(blocks[second])
+        one[i], two[j] = two[j], one[i]
+        new = cost(one), cost(two)
+        if sum(new) < costs[first] + costs[second]:
+            blocks[first], blocks[second] = one, two
+            costs[first], costs[second] = new
+    return [_paired(negative, block) for block in blocks]
+
+
+def _unlike(negative: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how far rows are from being equal or complements, int64 (rows, rows)."""
+    signs = 1.0 - 2.0 * negative
+    unlike: NDArray[np.int64] = negative.shape[1] - np.abs(signs @ signs.T).astype(np.int64)
+    return unlike
+
+
+def _greedy(
+    negative: NDArray[np.bool_], size: int, cost: Callable[[Sequence[int]], float]
+) -> list[list[int]]:
+    """Return blocks made one after the other, each of the row first left and what fits it best."""
+    unlike = _unlike(negative)
+    left = list(range(len(negative)))
+    blocks = []
+    while left:
+        block = [left.pop(0)]
+        while len(block) < size and left:
+            near = sorted(left, key=lambda row: (unlike[block[0], row], row))[:_CANDIDATES]
+            best = min(near, key=lambda row: (cost([*block, row]), row))
+            left.remove(best)
+            block.append(best)
+        blocks.append(block)
+    return blocks
+
+
+def _paired(negative: NDArray[np.bool_], block: list[int]) -> list[int]:
+    """Return a block with rows that are alike beside one another, pair by pair."""
+    unlike = _unlike(negative[block])
+    left, order = list(range(len(block))), []
+    while len(left) > 1:
+        one, two = min(
+            ((i, j) for i in left for j in left if i < j), key=lambda pair: (unlike[pair], pair)
+        )
+        order += [block[one], block[two]]
+        left = [k for k in left if k not in (one, two)]
+    return order + [block[k] for k in left]

@@ -1,0 +1,194 @@
+"""The row-class tree: columns that behave alike over a block of rows are counted once for all.
+
+Rows go in blocks, which are split in halves down to single rows. Inside a block of r rows the
+columns of one sign pattern (up to complement) form a class, a heap of bits that all r rows use; a
+change of sign is an inverted heap and a constant. Each heap is compressed by counters as far as
+pays, at the price of what a bit costs below; in the halves, classes that have become equal are
+merged and compressed again. At a single row one heap is left, and the threshold is folded into
+it: only the comparison is built. A LUT spent over r rows serves r outputs: it is MST reuse seen
+from the columns.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.formats import Tensor
+from ..model.layers import LinearLayer
+from .bit_form import bit_form
+from .comparison import add_comparison, earliest
+from .counters import FULL
+from .heap_moves import compression_moves
+from .netlist import BitOutput, Heap, Netlist, SumOutput, complement
+from .readout import single_thresholds
+from .row_blocks import class_codes, row_blocks
+from .rows import DistinctRows, distinct_rows
+from .shared_counters import shared_sixes
+
+__all__ = ["rowtree_netlist"]
+
+# LUTs that a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
+_BIT_PRICE = {1: 0.52, 2: 0.92, 3: 1.25, 4: 1.6, 5: 1.95, 6: 2.3, 7: 2.6, 8: 2.9}
+_BLOCK_SIZES = (4, 8)
+
+_Classes = list[tuple[tuple[bool, ...], Heap]]
+"""For each class whether a row differs from the block's first one, and its heap."""
+
+
+def rowtree_netlist(layer: LinearLayer, source: Tensor) -> Netlist:
+    """Return the netlist of a layer, the best of a few block sizes.
+
+    Raises
+    ------
+    PlanError
+        If the layer cannot be planned.
+    """
+    found = [_Planner(layer, source, size).build() for size in _BLOCK_SIZES]
+    return min(found, key=lambda netlist: netlist.luts)
+
+
+class _Planner:
+    """Builds the netlist of a layer with blocks of one size."""
+
+    def __init__(self, layer: LinearLayer, source: Tensor, size: int) -> None:
+        self._layer, self._source, self._size = layer, source, size
+        self._element = source.format.width
+        self._forms = bit_form(layer, source)
+        self._thresholds = single_thresholds(layer, source)
+        self._netlist = Netlist(layer.patch_size() * self._element)
+        self._outputs: list[BitOutput | SumOutput] = []
+
+    def build(self) -> Netlist:
+        """Return the netlist of all live channels."""
+        for rows in distinct_rows(self._layer, self._source, complement=True):
+            negative = rows.signs < 0
+            price = _BIT_PRICE[self._size]
+            blocks = row_blocks(negative, self._size, price)
+            for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
+                self._split(rows, block, classes)
+        self._netlist.outputs = sorted(self._outputs, key=lambda output: output.channel)
+        return self._netlist
+
+    def _block_classes(
+        self, rows: DistinctRows, blocks: Sequence[Sequence[int]]
+    ) -> Iterator[_Classes]:
+        """Yield the classes of each block as heaps, counters that blocks share among them."""
+        negative = rows.signs < 0
+        free = np.ones((len(blocks), negative.shape[1]), dtype=np.bool_)
+        shared: list[list[tuple[int, Heap]]] = [[] for _ in blocks]
+        for six in shared_sixes(negative, blocks) if self._element == 1 else ():
+            columns = list(six.columns)
+            heads = [negative[blocks[number][0]] for number in six.blocks]
+            literals = 2 * rows.inputs[columns] + heads[0][columns]
+            counted: Heap = tuple((one,) for one in self._netlist.add(FULL[0], literals.tolist()))
+            for number, head in zip(six.blocks, heads, strict=True):
+                free[number, columns] = False
+                same = head[columns[0]] == heads[0][columns[0]]
+                shared[number].append((columns[0], counted if same else complement(counted)))
+        for number, block in enumerate(blocks):
+            codes = class_codes(negative, block)
+            extra: dict[int, list[Heap]] = defaultdict(list)
+            for column, heap in shared[number]:
+                extra[int(codes[column])].append(heap)
+            classes = []
+            for code in np.unique(codes).tolist():
+                members = np.flatnonzero((codes == code) & free[number])
+                heap = self._raw(rows.inputs[members], negative[block[0], members])
+                pattern = (False, *(bool(code >> k & 1) for k in range(len(block) - 1)))
+                classes.append((pattern, _merged([heap, *extra[code]])))
+            yield classes
+
+    def _raw(self, inputs: NDArray[np.int32], negative: NDArray[np.bool_]) -> Heap:
+        """Return the bits of input elements as a heap; a sign bit goes in inverted."""
+        width, signed = self._element, self._source.format.signed
+        columns = []
+        for k in range(width):
+            turned = negative ^ (signed and k == width - 1)
+            columns.append(tuple((2 * (inputs * width + k) + turned).tolist()))
+        return tuple(columns)
+
+    def _split(self, rows: DistinctRows, block: list[int], classes: _Classes) -> None:
+        """Compress the classes of a block, and go on with its halves; a single row is put out."""
+        if len(block) == 1:
+            ((_, heap),) = classes
+            self._put_out(rows, block[0], heap)
+            return
+        half = (len(block) + 1) // 2
+        sizes = [half, len(block) - half]
+        price = sum(_BIT_PRICE[size] for size in sizes)
+        classes = [(pattern, self._compressed(heap, price)) for pattern, heap in classes]
+        for start, size in zip((0, half), sizes, strict=True):
+            parts: dict[tuple[bool, ...], list[Heap]] = defaultdict(list)
+            for pattern, heap in classes:
+                part = pattern[start : start + size]
+                turned = tuple(one ^ part[0] for one in part)
+                parts[turned].append(complement(heap) if part[0] else heap)
+            self._split(
+                rows,
+                block[start : start + size],
+                [(pattern, _merged(heaps)) for pattern, heaps in parts.items()],
+            )
+
+    def _compressed(self, heap: Heap, price: float) -> Heap:
+        """Add counters to a heap as far as pays, the earliest bits first, and return the rest."""
+        netlist = self._netlist
+        moves = compression_moves(tuple(len(column) for column in heap), price)
+        held: defaultdict[int, list[int]] = defaultdict(list)
+        for column, row in enumerate(heap):
+            held[column] = list(row)
+        for column, (counts, _) in enumerate(moves.columns):
+            for kind, count in zip(FULL, counts, strict=True):
+                for _ in range(count):
+                    literals = earliest(netlist, held[column], kind.low)
+                    literals += earliest(netlist, held[column + 1], kind.high)
+                    for k, literal in enumerate(netlist.add(kind, literals)):
+                        held[column + k].append(literal)
+        top = max((column for column, literals in held.items() if literals), default=-1)
+        return tuple(tuple(held[column]) for column in range(top + 1))
+
+    def _put_out(self, rows: DistinctRows, row: int, heap: Heap) -> None:
+        """Add the outputs of all channels that have a row or its complement."""
+        form, constant = self._netlist.linear_form(heap)
+        channels = rows.channels[rows.row == row].tolist()
+        if self._thresholds is None:
+            self._outputs += [SumOutput(channel, heap) for channel in channels]
+            return
+        levels = {
+            channel: self._level(channel, self._forms.sign(channel, form), constant)
+            for channel in channels
+        }
+        distinct = sorted({level for level, _ in levels.values()})
+        if len(distinct) > 1:
+            heap = self._compressed(heap, _BIT_PRICE[1] * len(distinct))
+        made = {level: add_comparison(self._netlist, heap, level) for level in distinct}
+        for channel, (level, inverted) in levels.items():
+            output = made[level]
+            self._outputs.append(
+                replace(output, channel=channel, inverted=output.inverted ^ inverted)
+            )
+
+    def _level(self, channel: int, sign: int, constant: int) -> tuple[int, bool]:
+        """Return a channel's threshold on a heap of value ``sign * form + constant``.
+
+        The comparison is ``heap >= level``, inverted where the channel falls with the heap.
+        """
+        assert self._thresholds is not None
+        direction, level = (int(part[channel]) for part in self._thresholds)
+        scale, shift = self._forms.scale, int(self._forms.shift[channel])
+        if direction == sign:
+            return -((sign * (shift - level)) // scale) + constant, False
+        return (sign * (level - shift)) // scale + constant + 1, True
+
+
+def _merged(heaps: Sequence[Heap]) -> Heap:
+    """Return the heap of all literals of some heaps."""
+    return tuple(
+        tuple(literal for column in columns for literal in column)
+        for columns in zip_longest(*heaps, fillvalue=())
+    )

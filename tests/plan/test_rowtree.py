@@ -1,0 +1,283 @@
+"""Row-class trees: counters, netlists, their proof, and what the proof must reject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bnn2hw.errors import PlanError
+from bnn2hw.model import (
+    BIPOLAR,
+    BinaryDense,
+    Integer,
+    LinearLayer,
+    Tensor,
+    Threshold,
+)
+from bnn2hw.plan.bit_form import prove_netlist
+from bnn2hw.plan.counters import FULL, Counter, terminal
+from bnn2hw.plan.netlist import BitOutput, Netlist, SumOutput
+from bnn2hw.plan.readout import live_channels
+from bnn2hw.plan.rowtree import rowtree_netlist
+from bnn2hw.plan.shared_counters import shared_sixes
+from tests.plan.strategies import conv_layers, dense, dense_layers, random_bits, vector
+
+CASES = st.one_of(dense_layers(), conv_layers())
+
+
+def kinds() -> list[Counter]:
+    ends = [
+        terminal(low, high, carry)
+        for low, high, carry in product(range(1, 7), range(6), (0, 1))
+        if low + high <= 6
+    ]
+    return [*FULL, *ends]
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=repr)
+def test_counters_write_the_sum_of_what_they_read(kind: Counter) -> None:
+    for bits in product((0, 1), repeat=kind.inputs):
+        total = sum(bits[: kind.low]) + 2 * sum(bits[kind.low :]) + kind.carry
+        word = sum(bit << k for k, bit in enumerate(bits))
+        written = [table >> word & 1 for table in kind.tables]
+        assert sum(bit << k for k, bit in enumerate(written)) == total >> kind.drop
+
+
+def patch_bits(source: Tensor, size: int, count: int, seed: int) -> NDArray[np.uint8]:
+    """Return random patches as bits, uint8 (count, bits)."""
+    chance = np.random.default_rng(seed)
+    low = 0 if source.format == BIPOLAR else source.format.low
+    values = chance.integers(low, source.format.high, (count, size), endpoint=True)
+    width = source.format.width
+    return (values[:, :, None] >> np.arange(width) & 1).reshape(count, -1).astype(np.uint8)
+
+
+def sums_of(layer: LinearLayer, source: Tensor, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return W a of patches given as bits, int64 (count, channels)."""
+    width = source.format.width
+    if source.format == BIPOLAR:
+        values = 2 * bits.astype(np.int64) - 1
+    else:
+        places = 1 << np.arange(width, dtype=np.int64)
+        if source.format.signed:
+            places[-1] *= -1
+        values = bits.reshape(len(bits), -1, width) @ places
+    return values @ layer.matrix().astype(np.int64).T
+
+
+def outputs_of(netlist: Netlist, bits: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
+    """Return by channel the bit, or the sum of the heap."""
+    values = netlist.evaluate(bits)
+
+    def read(literal: int) -> NDArray[np.int64]:
+        return (values[literal >> 1] ^ (literal & 1)).astype(np.int64)
+
+    found = {}
+    for output in netlist.outputs:
+        if isinstance(output, BitOutput):
+            found[output.channel] = read(2 * netlist.cells[output.last].first + output.inverted)
+        else:
+            columns = enumerate(output.heap)
+            found[output.channel] = sum(
+                (read(one) << k for k, column in columns for one in column),
+                np.zeros(len(bits), np.int64),
+            )
+    return found
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(CASES, st.integers(0, 2**16))
+def test_netlists_compute_layers(case: tuple[LinearLayer, Tensor], seed: int) -> None:
+    layer, source = case
+    netlist = rowtree_netlist(layer, source)
+    prove_netlist(layer, source, netlist)
+    bits = patch_bits(source, layer.patch_size(), 50, seed)
+    sums = sums_of(layer, source, bits)
+    found = outputs_of(netlist, bits)
+    assert list(found) == live_channels(layer, source).tolist()
+    single = layer.threshold is not None and len(layer.valid_taps(source)) == 1
+    for output in netlist.outputs:
+        channel = output.channel
+        assert isinstance(output, BitOutput) == single
+        if single:
+            assert layer.threshold is not None
+            direction, level = layer.threshold.direction[channel], layer.threshold.level[channel]
+            assert np.array_equal(found[channel], direction * sums[:, channel] >= direction * level)
+        else:
+            form, constant = netlist.linear_form(output.heap)
+            assert np.array_equal(found[channel], bits.astype(np.int64) @ form + constant)
+
+
+def near_threshold(layer: BinaryDense, channel: int, chance: np.random.Generator) -> np.ndarray:
+    """Return patches whose sum of a channel lies at and beside its level."""
+    assert layer.threshold is not None
+    row = layer.matrix()[channel]
+    size = len(row)
+    patches = []
+    for step in range(-3, 4):
+        agree = (size + int(layer.threshold.level[channel]) + step) // 2
+        chosen = chance.permutation(size)[: min(max(agree, 0), size)]
+        bits = row < 0
+        bits[chosen] = row[chosen] > 0
+        patches.append(bits)
+    return np.array(patches, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(9, 40), (16, 100), (5, 300), (1, 37), (33, 64)])
+def test_near_every_threshold(rows: int, columns: int) -> None:
+    chance = np.random.default_rng(rows)
+    levels = Threshold.at_least(chance.integers(-columns // 2, columns // 2, rows))
+    layer, source = dense(random_bits(rows, columns, rows), levels), vector(columns)
+    netlist = rowtree_netlist(layer, source)
+    prove_netlist(layer, source, netlist)
+    for output in netlist.outputs:
+        bits = near_threshold(layer, output.channel, chance)
+        expected = sums_of(layer, source, bits)[:, output.channel] >= levels.level[output.channel]
+        assert np.array_equal(outputs_of(netlist, bits)[output.channel], expected)
+
+
+def test_same_layer_same_netlist() -> None:
+    layer, source = dense(random_bits(20, 90), Threshold.at_least(np.zeros(20, int))), vector(90)
+    one, two = (rowtree_netlist(layer, source) for _ in range(2))
+    assert (one.cells, one.outputs) == (two.cells, two.outputs)
+
+
+def test_equal_and_complementary_rows_share_all_but_the_comparison() -> None:
+    weights = random_bits(1, 120)
+    once = dense(weights, Threshold.at_least(np.array([6])))
+    many = np.concatenate([weights, weights, 1 - weights])
+    thrice = dense(many, Threshold.at_least(np.array([6, 6, 6])))
+    alone, together = (rowtree_netlist(layer, vector(120)) for layer in (once, thrice))
+    assert together.luts < 1.3 * alone.luts
+    assert len({output.last for output in together.outputs}) == 2  # type: ignore[union-attr]
+
+
+def test_near_identical_rows_cost_next_to_nothing() -> None:
+    weights = np.repeat(random_bits(1, 400), 8, axis=0)
+    chance = np.random.default_rng(1)
+    for row in weights[1:]:
+        row[chance.integers(0, 400, 4)] ^= 1
+    levels = Threshold.at_least(np.zeros(8, int))
+    alike = rowtree_netlist(dense(weights, levels), vector(400)).luts
+    unlike = rowtree_netlist(dense(random_bits(8, 400), levels), vector(400)).luts
+    assert alike < 0.55 * unlike
+
+
+def test_shared_sixes_are_of_one_class_in_both_blocks() -> None:
+    negative = random_bits(16, 300).astype(np.bool_)
+    blocks = [list(range(k, k + 4)) for k in range(0, 16, 4)]
+    found = shared_sixes(negative, blocks)
+    assert len(found) > 10
+    used: set[tuple[int, int]] = set()
+    for six in found:
+        columns = list(six.columns)
+        assert len(set(columns)) == 6
+        rows = [row for number in six.blocks for row in blocks[number]]
+        signs = negative[rows][:, columns]
+        assert (
+            np.all((signs == signs[:, :1]).all(axis=1) | False)
+            or len(np.unique(signs ^ signs[0], axis=1).T) == 1
+        )
+        for number in six.blocks:
+            for column in columns:
+                assert (number, column) not in used
+                used.add((number, column))
+
+
+def planned() -> tuple[LinearLayer, Tensor, Netlist]:
+    layer = dense(random_bits(8, 60, 3), Threshold.at_least(np.arange(-4, 4)))
+    source = vector(60)
+    return layer, source, rowtree_netlist(layer, source)
+
+
+def swapped_literal(netlist: Netlist) -> None:
+    cell = netlist.cells[0]
+    netlist.cells[0] = replace(cell, literals=(cell.literals[0] ^ 1, *cell.literals[1:]))
+
+
+def other_input(netlist: Netlist) -> None:
+    number = next(k for k, cell in enumerate(netlist.cells) if cell.literals[0] >> 1 < 60)
+    cell = netlist.cells[number]
+    other = next(2 * k for k in range(60) if 2 * k not in {one & ~1 for one in cell.literals})
+    netlist.cells[number] = replace(cell, literals=(other, *cell.literals[1:]))
+
+
+def table_off_by_one(netlist: Netlist) -> None:
+    output = netlist.outputs[2]
+    assert isinstance(output, BitOutput)
+    cell = netlist.cells[output.last]
+    netlist.cells[output.last] = replace(cell, table=cell.table ^ 1)
+
+
+def dropped_bit_that_mattered(netlist: Netlist) -> None:
+    """Let a counter of a comparison write carries alone, with the wrong constant."""
+    output = next(o for o in netlist.outputs if isinstance(o, BitOutput) and o.steps[0])
+    number = output.steps[0][-1]
+    cell = netlist.cells[number]
+    assert cell.kind is not None
+    kind = replace(cell.kind, carry=1 - cell.kind.carry, drop=1)
+    netlist.cells[number] = replace(cell, kind=kind)
+
+
+def level_off_by_one(netlist: Netlist) -> None:
+    output = netlist.outputs[3]
+    assert isinstance(output, BitOutput)
+    netlist.outputs[3] = replace(output, level=output.level + 1)
+
+
+def inverted_output(netlist: Netlist) -> None:
+    output = netlist.outputs[1]
+    assert isinstance(output, BitOutput)
+    netlist.outputs[1] = replace(output, inverted=not output.inverted)
+
+
+def one_column_too_many(netlist: Netlist) -> None:
+    output = netlist.outputs[0]
+    heap = (*output.heap[0], output.heap[0][0] ^ 1), *output.heap[1:]
+    netlist.outputs[0] = replace(output, heap=heap)
+
+
+def missing_channel(netlist: Netlist) -> None:
+    del netlist.outputs[4]
+
+
+def parts_of_a_counter(netlist: Netlist) -> None:
+    output = netlist.outputs[0]
+    netlist.outputs[0] = replace(output, heap=(output.heap[0][1:], *output.heap[1:]))
+
+
+MUTANTS = [
+    swapped_literal,
+    other_input,
+    table_off_by_one,
+    dropped_bit_that_mattered,
+    level_off_by_one,
+    inverted_output,
+    one_column_too_many,
+    missing_channel,
+    parts_of_a_counter,
+]
+
+
+@pytest.mark.parametrize("mutate", MUTANTS, ids=lambda one: one.__name__)
+def test_proof_rejects_mutants(mutate: Callable[[Netlist], None]) -> None:
+    layer, source, netlist = planned()
+    prove_netlist(layer, source, netlist)
+    mutate(netlist)
+    with pytest.raises(PlanError, match="the plan is not that of the weights"):
+        prove_netlist(layer, source, netlist)
+
+
+def test_sums_of_integers_come_out_whole() -> None:
+    layer = BinaryDense("fc", ("input",), random_bits(6, 10))
+    source = Tensor((10,), Integer(-128, 127))
+    netlist = rowtree_netlist(layer, source)
+    prove_netlist(layer, source, netlist)
+    assert all(isinstance(output, SumOutput) for output in netlist.outputs)
