@@ -135,6 +135,10 @@ class Output:
     constant: int = 0
 
 
+# inputs that a value depends on, all of them as a slice, and their coefficients
+_Row = tuple[NDArray[np.signedinteger] | slice, NDArray[np.int32]]
+
+
 @dataclass(frozen=True)
 class AdderGraph:
     """An exact recipe for an integer linear map.
@@ -176,7 +180,8 @@ class AdderGraph:
     def _forms(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
         """Return (output coefficients, node constants, node intervals), one pass over the nodes.
 
-        Rows of coefficients are dropped as soon as their last reader has read them.
+        Rows of coefficients are dropped as soon as their last reader has read them; those of
+        nodes that read inputs alone hold no others, as a plan may have many nodes of few inputs.
         """
         count = self.inputs + len(self.nodes)
         last = np.arange(count)
@@ -185,40 +190,44 @@ class AdderGraph:
                 last[node.sources] = value
         for output in self.outputs:
             last[output.value] = count
-        rows: dict[int, NDArray[np.int32]] = {}
+        rows: dict[int, _Row] = {}
         constants = np.zeros(len(self.nodes), dtype=np.int64)
         intervals = np.zeros((len(self.nodes), 2), dtype=np.int64)
         for value, node in self.numbered():
             k = value - self.inputs
-            row = np.zeros(self.inputs, dtype=np.int32)
             if isinstance(node, Count):
-                row[node.taps] = np.where(node.inverted, -1, 1)
+                rows[value] = node.taps, np.where(node.inverted, -1, 1).astype(np.int32)
                 constants[k] = node.inverted.sum()
             else:
+                row = np.zeros(self.inputs, dtype=np.int32)
                 factors = node.signs.astype(np.int64) << node.shifts
                 direct = node.sources < self.inputs
                 np.add.at(row, node.sources[direct], factors[direct].astype(np.int32))
                 constants[k] = node.constant
                 earlier = node.sources[~direct].tolist()
                 for source, factor in zip(earlier, factors[~direct].tolist(), strict=True):
-                    row += np.int32(factor) * rows[source]
+                    taps, coefficients = rows[source]
+                    row[taps] += np.int32(factor) * coefficients
                     constants[k] += factor * constants[source - self.inputs]
                 for source in set(earlier):
                     if last[source] == value:
                         del rows[source]
-            positive = int(row[row > 0].sum(dtype=np.int64))
-            negative = int(row[row < 0].sum(dtype=np.int64))
+                taps = slice(None) if earlier else np.flatnonzero(row)
+                rows[value] = taps, row[taps]
+            coefficients = rows[value][1]
+            positive = int(coefficients[coefficients > 0].sum(dtype=np.int64))
+            negative = int(coefficients[coefficients < 0].sum(dtype=np.int64))
             intervals[k] = (
                 constants[k] + positive * self.low + negative * self.high,
                 constants[k] + positive * self.high + negative * self.low,
             )
-            rows[value] = row
         form = np.zeros((len(self.outputs), self.inputs), dtype=np.int32)
         for k, output in enumerate(self.outputs):
             if output.value < self.inputs:
                 form[k, output.value] = output.sign
             else:
-                form[k] = output.sign * rows[output.value]
+                taps, coefficients = rows[output.value]
+                form[k, taps] = output.sign * coefficients
         return form, constants, intervals
 
     def linear_form(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
