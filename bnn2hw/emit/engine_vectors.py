@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..plan.engine_layer import EnginePlan
 from ..plan.engine_program import EngineProgram
-from .vectors import pack_words
+from .vectors import Vectors, pack_words
 
-__all__ = ["input_words", "load_words", "output_words"]
+__all__ = ["engine_vector_text", "input_words", "load_words", "output_words"]
 
 
 def _blocks(rows: NDArray[np.int64], pixels: int) -> NDArray[np.int64]:
@@ -51,6 +51,25 @@ def output_words(plan: EnginePlan, expected: NDArray[np.int64]) -> list[int]:
     filled = np.pad(expected, ((0, 0), (0, -program.outputs % program.lanes)))
     groups = filled.reshape(len(expected), program.groups, program.lanes)
     return pack_words(_blocks(groups, program.pixels), program.output_width)
+
+
+def engine_vector_text(plan: EnginePlan, vectors: Vectors) -> str:
+    """Return the text of an engine's vector file.
+
+    A line ``i`` holds an input word and which of its elements count, a line ``o`` an output word,
+    in hexadecimal; the inputs of each block come before its outputs.
+    """
+    program = plan.program
+    words, valid = input_words(plan, vectors.patches, vectors.borders)
+    outputs = output_words(plan, vectors.expected)
+    lines = ["# i: input, elements that count; o: output; hex, element 0 at the least end\n"]
+    into, out = program.words * program.pixels, program.groups * program.pixels
+    for block in range(len(words) // into):
+        part = slice(block * into, (block + 1) * into)
+        pairs = zip(words[part], valid[part], strict=True)
+        lines += [f"i {word:x} {mask:x}\n" for word, mask in pairs]
+        lines += [f"o {word:x}\n" for word in outputs[block * out : (block + 1) * out]]
+    return "".join(lines)
 
 
 def load_words(program: EngineProgram, width: int) -> list[int]:

@@ -19,14 +19,14 @@ from .templates import render, synthesis_targets
 from .vectors import Vectors, vector_text
 from .verilog import to_rtlil, to_verilog
 
-__all__ = ["LayerFiles"]
+__all__ = ["MAKE_FLAGS", "VERILATOR_FLAGS", "LayerFiles"]
 
 # The bench's own Python takes most of the time of a simulation, so that compiling fast is what
 # counts: little optimisation for the design, none for what runs once and for Verilator's library.
 # Small C++ functions and files: the compiler's time grows faster than their size.
 _SPLIT_FLAGS = ("--output-split", "20000", "--output-split-cfuncs", "2000")
-_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", *_SPLIT_FLAGS)
-_MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
+VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", *_SPLIT_FLAGS)
+MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class LayerFiles:
             "output_signed": output.signed,
             "borders": borders,
             "user": borders > 1,
-            "verilator_flags": _VERILATOR_FLAGS,
-            "make_flags": _MAKE_FLAGS,
+            "verilator_flags": VERILATOR_FLAGS,
+            "make_flags": MAKE_FLAGS,
             "targets": synthesis_targets(),
         }
 
@@ -169,7 +169,7 @@ class LayerFiles:
                 kind: self.vectors.kinds.count(kind) for kind in ("corner", "real", "random")
             },
             "targets": values["targets"],
-            "verilator_flags": list(_VERILATOR_FLAGS),
-            "make_flags": list(_MAKE_FLAGS),
+            "verilator_flags": list(VERILATOR_FLAGS),
+            "make_flags": list(MAKE_FLAGS),
             "versions": versions(),
         }

@@ -15,6 +15,7 @@ __all__ = ["component_texts", "literal", "readout_fields"]
 _COMPONENTS = (
     "errors.py",
     "toolchain.py",
+    "plan/engine_program.py",
     "plan/graph.py",
     "plan/outputs.py",
     "plan/text.py",

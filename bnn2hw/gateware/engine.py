@@ -31,8 +31,8 @@ class SequentialEngine(wiring.Component):
     program
         Sizes, and what the memories hold.
     loadable
-        Whether there is a port to load the memories: then the engine waits until it has been
-        loaded once, and takes no input while it is loaded again.
+        Whether there is a port to load the memories, which hold zeros then: the engine waits
+        until it has been loaded once, and takes no input while it is loaded again.
 
     Members
     -------
@@ -43,6 +43,7 @@ class SequentialEngine(wiring.Component):
     """
 
     def __init__(self, program: EngineProgram, *, loadable: bool = False) -> None:
+        program = program.blank() if loadable else program
         self.program, self.loadable = program, loadable
         word = (
             unsigned(program.lanes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .graph import interval_width
 
@@ -85,6 +85,10 @@ class EngineProgram:
         }
         found = {name: (width, getattr(self, name)) for name, width in widths.items()}
         return {name: memory for name, memory in found.items() if memory[1]}
+
+    def blank(self) -> EngineProgram:
+        """Return the same program with memories that hold zeros."""
+        return replace(self, **{name: (0,) * len(getattr(self, name)) for name in self.memories})
 
     @property
     def entries(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from bnn2hw.model import (
 from bnn2hw.plan.counting import layer_shape
 from bnn2hw.plan.engine import EngineParameters, EngineSchedule, schedule
 from bnn2hw.plan.engine_layer import EnginePlan, plan_engine
-from bnn2hw.plan.engine_program import EngineProgram
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -236,9 +235,3 @@ def timing(design: EngineDesign, interval: int = 1) -> EngineSchedule:
     return schedule(
         plan.parameters, shape, plan.schedule.mode, positions=positions, interval=interval
     )
-
-
-def blank(program: EngineProgram) -> EngineProgram:
-    """Return a program whose memories hold zeros."""
-    names = list(program.memories)
-    return replace(program, **{name: (0,) * len(getattr(program, name)) for name in names})

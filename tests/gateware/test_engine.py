@@ -10,7 +10,7 @@ from bnn2hw.gateware.engine import SequentialEngine
 from bnn2hw.gateware.engine_load import LOAD_WIDTH
 from bnn2hw.model import BIPOLAR, Integer
 from bnn2hw.plan.engine import EngineParameters
-from tests.gateware.engines import EngineDesign, blank, check_engine, engine_design, timing
+from tests.gateware.engines import EngineDesign, check_engine, engine_design, timing
 
 BYTE = Integer(-128, 127)
 
@@ -74,6 +74,6 @@ def test_stalls_on_both_sides_change_nothing(design: EngineDesign, seed: int) ->
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_memories_are_loaded_through_the_port(design: EngineDesign) -> None:
     program = design.plan.program
-    engine = SequentialEngine(blank(program), loadable=True)
+    engine = SequentialEngine(program, loadable=True)
     cycles = check_engine(design, engine=engine, load=load_words(program, LOAD_WIDTH))
     assert cycles == timing(design).cycles

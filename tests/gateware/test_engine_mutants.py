@@ -13,7 +13,7 @@ from bnn2hw.gateware.engine import SequentialEngine
 from bnn2hw.gateware.engine_load import LOAD_WIDTH
 from bnn2hw.model import Integer
 from bnn2hw.plan.engine import EngineParameters
-from tests.gateware.engines import EngineDesign, blank, check_engine, engine_design, timing
+from tests.gateware.engines import EngineDesign, check_engine, engine_design, timing
 from tests.gateware.mutants import ENGINE_MUTANTS, load_mutant
 
 DESIGNS = {
@@ -38,9 +38,8 @@ def rejected_by(module: ModuleType) -> str | None:
         program = design.plan.program
         for loadable in (False, True):
             load = load_words(program, LOAD_WIDTH) if loadable else None
-            made = blank(program) if loadable else program
             for stall in (0.0, 0.4):
-                engine = module.SequentialEngine(made, loadable=loadable)
+                engine = module.SequentialEngine(program, loadable=loadable)
                 try:
                     cycles = check_engine(design, engine=engine, stall=stall, load=load)
                     assert stall or cycles == timing(design).cycles
