@@ -10,14 +10,16 @@ from .. import golden
 from ..errors import TrainingError
 from ..model import Affine, BaseGroup, Layer, Network, Tensor
 from .data import Dataset
+from .dataflow import Graph
 from .fixed_point import BUDGET, HEADROOM, Lowered, lower
 from .groupnet_network import build_graph
-from .networks import BinaryNetwork, Stage
+from .networks import BatchNorm, BinaryNetwork, Stage
 from .recipe import Recipe
 
 __all__ = ["GroupnetStage", "build_groupnet"]
 
 _MOST_FRACTION = 16
+_STATISTICS_IMAGES = 2048
 
 
 class GroupnetStage(Stage):
@@ -52,7 +54,11 @@ class GroupnetStage(Stage):
 
     @torch.no_grad()
     def settle(self, data: Dataset) -> None:
-        """Choose the formats by the rules of :mod:`.fixed_point`.
+        """Take the statistics of the batch norms anew and choose the formats.
+
+        The statistics are those of the training images as they are. Running ones lag behind
+        binary weights that flip, and have seen images that were moved. The formats follow the
+        rules of :mod:`.fixed_point`.
 
         Raises
         ------
@@ -60,7 +66,9 @@ class GroupnetStage(Stage):
             If no number of fraction bits keeps the accuracy.
         """
         inputs, part = data.inputs(), data.validation
-        magnitudes = self.graph.magnitudes(inputs[torch.from_numpy(data.train)])
+        images = inputs[torch.from_numpy(data.train)]
+        _renew_statistics(self.graph, images[:_STATISTICS_IMAGES])
+        magnitudes = self.graph.magnitudes(images)
         classes = self.graph(inputs[torch.from_numpy(part)]).argmax(dim=1).numpy()
         least = float((classes == data.labels[part]).mean()) - BUDGET
         for self.fraction in range(_MOST_FRACTION + 1):
@@ -110,6 +118,20 @@ class GroupnetStage(Stage):
             f"images; at most {max(streams)} bits in all, for {HEADROOM:g} times the greatest "
             "magnitude over the training images"
         }
+
+
+def _renew_statistics(graph: Graph, images: torch.Tensor) -> None:
+    """Make mean and variance of every batch norm those of the images, all other things fixed."""
+    norms = [module for module in graph.modules() if isinstance(module, BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all batches, and there is one
+        norm.train()
+    graph(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
 
 
 def build_groupnet(recipe: Recipe, data: Dataset) -> BinaryNetwork:
