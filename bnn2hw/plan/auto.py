@@ -10,6 +10,7 @@ from .cost import PlanCost, plan_cost
 from .direct import direct_graph
 from .layer_plan import LayerPlan, make_plan
 from .mst import ChannelForest, tree_graph
+from .subbit import subbit_graph
 
 __all__ = ["DEPTHS", "Candidate", "candidates", "choose"]
 
@@ -45,15 +46,16 @@ def candidates(
 ) -> list[Candidate]:
     """Return the plans that ``auto`` chooses from, shallow ones first.
 
-    These are the direct plan, trees of each depth in :data:`DEPTHS`, and the tree of depth at
-    most ``max_depth`` (the minimum spanning tree where that is None). Every plan is proven.
+    These are the direct plan, the sub-bit plan, trees of each depth in :data:`DEPTHS`, and the
+    tree of depth at most ``max_depth`` (the minimum spanning tree where that is None). Every plan
+    is proven.
 
     Raises
     ------
     PlanError
         If the layer cannot be planned.
     """
-    found = [_direct(layer, source, complement)]
+    found = _treeless(layer, source, complement)
     forest = ChannelForest(layer, source, complement)
     deepest = _along_tree(layer, source, forest, max_depth)
     for depth in _useful_depths(deepest):
@@ -78,7 +80,7 @@ def choose(
     PlanError
         If the layer cannot be planned.
     """
-    best = _direct(layer, source, complement)
+    best = min(_treeless(layer, source, complement), key=lambda one: one.area_delay)
     forest = ChannelForest(layer, source, complement)
     deepest = _along_tree(layer, source, forest, max_depth)
     levels = 0
@@ -96,9 +98,12 @@ def _useful_depths(deepest: Candidate) -> list[int]:
     return [depth for depth in DEPTHS if depth < deepest.cost.tree_depth]
 
 
-def _direct(layer: LinearLayer, source: Tensor, complement: bool) -> Candidate:
-    plan = make_plan(layer, source, "direct", direct_graph(layer, source, complement))
-    return Candidate(plan, plan_cost(plan, layer, source))
+def _treeless(layer: LinearLayer, source: Tensor, complement: bool) -> list[Candidate]:
+    found = []
+    for method, graph in (("direct", direct_graph), ("subbit", subbit_graph)):
+        plan = make_plan(layer, source, method, graph(layer, source, complement))
+        found.append(Candidate(plan, plan_cost(plan, layer, source)))
+    return found
 
 
 def _along_tree(

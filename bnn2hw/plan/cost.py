@@ -6,9 +6,12 @@ here; what synthesis gives is measured by ``synth``.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
+from itertools import zip_longest
 
 import numpy as np
 
@@ -20,8 +23,13 @@ from .outputs import BitReadout, Readout
 
 __all__ = ["PlanCost", "plan_cost"]
 
-# LUT6 for each full adder of a popcount: explicit full adders gave 0.8 LUT6 a weight.
-LUTS_PER_COUNT_CELL = 0.8
+# LUT6 for each full adder of a popcount. Counts of the same inputs, as in direct plans and of the
+# kernels of one channel, share tables; those along a tree read inputs of their own. Measured on
+# digits conv3 and CNV conv1.
+LUTS_PER_COUNT_CELL = 1.1
+LUTS_PER_SHARED_COUNT_CELL = 0.75
+# LUT6 for each full adder of a sum of three or more operands.
+LUTS_PER_SUM_CELL = 1.0
 # LUT6 for each bit of a two-operand adder: sum bit on a carry chain.
 LUTS_PER_ADDER_CELL = 1.0
 # A comparison of w bits with a constant is a tree of LUT6, and each takes away five bits.
@@ -55,7 +63,8 @@ class PlanCost:
     luts
         Estimated LUT6, thresholds included.
     logic_levels
-        Estimated critical path in full adders, with ripple-carry additions, and the comparison.
+        Estimated critical path in full adders, with ripple-carry additions and compressor trees,
+        and the comparison.
     """
 
     terms_direct: int
@@ -86,7 +95,7 @@ def plan_cost(plan: LayerPlan, layer: LinearLayer, source: Tensor) -> PlanCost:
     live = [output.channel for output in graph.outputs]
     shape = layer.output(source).shape
     positions = int(np.prod(shape[:-1], dtype=np.int64))
-    counting, adding = _cells(graph)
+    cells = _cells(graph)
     arrivals = _arrivals(graph)
     return PlanCost(
         terms_direct=int(np.count_nonzero(layer.matrix()[live])),
@@ -94,15 +103,11 @@ def plan_cost(plan: LayerPlan, layer: LinearLayer, source: Tensor) -> PlanCost:
         params=params,
         bit_ops=positions * params,
         adders=sum(_additions(node) for node in graph.nodes),
-        full_adders=counting + adding,
+        full_adders=cells.total,
         graph_levels=max(graph.levels, default=0),
         tree_depth=None if plan.tree is None else plan.tree.depth,
         tree_depth_bound=None if plan.tree is None else plan.tree.depth_bound,
-        luts=round(
-            LUTS_PER_COUNT_CELL * counting
-            + LUTS_PER_ADDER_CELL * adding
-            + _readout_luts(graph, plan.readout)
-        ),
+        luts=round(cells.luts + _readout_luts(graph, plan.readout)),
         logic_levels=_readout_level(graph, plan.readout, arrivals),
     )
 
@@ -123,22 +128,31 @@ def _additions(node: Count | Sum) -> int:
 def _popcount(bits: int) -> tuple[int, tuple[int, ...]]:
     """Return full and half adders of a popcount, and the level at which each bit is ready.
 
-    A column takes its three earliest bits as often as it can, and at last its two: the greedy
-    compressor tree. It has as many adders as ``bits`` less the ones in the binary form of
-    ``bits``.
+    It has as many adders as ``bits`` less the ones in the binary form of ``bits``.
     """
-    column, cells, ready = [0] * bits, 0, []
-    while column:
+    return _compressed(((0,) * bits,), bits.bit_length())
+
+
+@lru_cache(maxsize=256)
+def _compressed(columns: tuple[tuple[int, ...], ...], width: int) -> tuple[int, tuple[int, ...]]:
+    """Return full and half adders of a bit heap, and the level at which each bit is ready.
+
+    ``columns`` are the levels at which the bits of each weight come. A column takes its three
+    earliest bits as often as it can, and at last its two: the greedy compressor tree. What lies
+    above the width drops out.
+    """
+    cells, ready, carries = 0, [], list[int]()
+    for k in range(width):
+        column = [*carries, *(columns[k] if k < len(columns) else ())]
         heapify(column)
-        carries: list[int] = []
+        carries = []
         while len(column) > 1:
             # what is not there counts as 0: a half adder
             at = max(heappop(column) for _ in range(min(3, len(column)))) + 1
             heappush(column, at)
             carries.append(at)
             cells += 1
-        ready.append(column[0])
-        column = carries
+        ready.append(column[0] if column else -1)
     return cells, tuple(ready)
 
 
@@ -160,21 +174,66 @@ def _steps(graph: AdderGraph, node: Sum) -> list[tuple[int, int, int]]:
     return steps
 
 
-def _cells(graph: AdderGraph) -> tuple[int, int]:
-    """Return the full and half adders of popcounts and of additions.
+@dataclass(frozen=True)
+class _Cells:
+    """Full and half adders: of popcounts, of those with the same inputs, of sums, of additions."""
 
-    An addition takes one for each bit of its result above the shift of the added operand.
+    counts: int = 0
+    shared_counts: int = 0
+    sums: int = 0
+    additions: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.counts + self.shared_counts + self.sums + self.additions
+
+    @property
+    def luts(self) -> float:
+        return (
+            LUTS_PER_COUNT_CELL * self.counts
+            + LUTS_PER_SHARED_COUNT_CELL * self.shared_counts
+            + LUTS_PER_SUM_CELL * self.sums
+            + LUTS_PER_ADDER_CELL * self.additions
+        )
+
+
+def _cells(graph: AdderGraph) -> _Cells:
+    """Return the full and half adders of a graph.
+
+    An addition of two operands takes one for each bit of its result above the shift of the added
+    operand; more operands go into one compressor tree.
     """
-    counting = adding = 0
+    readers = Counter(node.taps.tobytes() for node in graph.nodes if isinstance(node, Count))
+    counts = shared = sums = additions = 0
     for value, node in graph.numbered():
         if isinstance(node, Count):
-            counting += _popcount(len(node.taps))[0]
+            cells = _popcount(len(node.taps))[0]
+            if readers[node.taps.tobytes()] > 1:
+                shared += cells
+            else:
+                counts += cells
             continue
         width = graph.width(value)
+        if len(node.sources) > 2:
+            operands = [(graph.width(source), shift) for source, shift in _operands(node)]
+            terms = [_shifted((0,) * size, shift) for size, shift in operands]
+            sums += _compressed(_columns(terms), width)[0]
+            continue
         steps = _steps(graph, node)
-        adding += sum(max(min(running, width) - shift, 0) for _, shift, running in steps[1:])
-        adding += width if node.constant else 0
-    return counting, adding
+        additions += sum(max(min(running, width) - shift, 0) for _, shift, running in steps[1:])
+        additions += width if node.constant else 0
+    return _Cells(counts, shared, sums, additions)
+
+
+def _operands(node: Sum) -> Iterator[tuple[int, int]]:
+    """Return (value, shift) of the operands of a sum."""
+    return zip(node.sources.tolist(), node.shifts.tolist(), strict=True)
+
+
+def _columns(terms: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Return the levels of the bits of each weight, those of zeros left out."""
+    columns = zip_longest(*terms, fillvalue=-1)
+    return tuple(tuple(sorted(level for level in column if level >= 0)) for column in columns)
 
 
 def _arrivals(graph: AdderGraph) -> list[tuple[int, ...]]:
@@ -185,16 +244,14 @@ def _arrivals(graph: AdderGraph) -> list[tuple[int, ...]]:
             ready.append(_popcount(len(node.taps))[1])
             continue
         width = graph.width(value)
-        terms = [_shifted(ready[source], shift) for source, shift, _ in _steps(graph, node)]
-        queue = [(max(term, default=0), number, term) for number, term in enumerate(terms)]
-        heapify(queue)
-        # a balanced tree: the two earliest operands first
-        for number in range(len(terms), 2 * len(terms) - 1):
-            (_, _, first), (_, _, second) = heappop(queue), heappop(queue)
-            total = _added(first, second, min(max(len(first), len(second)) + 1, width))
-            heappush(queue, (max(total, default=0), number, total))
-        result = queue[0][2] if queue else (0,)
-        ready.append(_added(result, (0,), width) if node.constant else result)
+        terms = [_shifted(ready[source], shift) for source, shift in _operands(node)]
+        if len(terms) > 2:
+            result = _compressed(_columns(terms), width)[1]
+        else:
+            first, second = (*terms, (0,), (0,))[:2]
+            result = _added(first, second, width) if len(terms) == 2 else first
+        small = node.constant and len(terms) <= 2  # else it lies among the bits of the tree
+        ready.append(_added(result, (0,), width) if small else result)
     return ready
 
 
