@@ -5,6 +5,7 @@ What is expected comes from slow_reference.py, in Python integers and fractions.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from bnn2hw import golden
 from bnn2hw.errors import ModelError
 from bnn2hw.golden import images as images_module
+from bnn2hw.golden import streams as streams_module
 from bnn2hw.model import (
     BIPOLAR,
     Affine,
@@ -272,6 +274,42 @@ def test_chunks_hold_every_edge_that_lives(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(images_module, "_CHUNK_BYTES", 3 * bound(bundle, [*bundle.layers], []))
     for name, edge in golden.run(bundle, images).items():
         assert np.array_equal(edge, whole[name])
+
+
+def test_memory_stays_within_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    form, chunk = Integer(-1000, 1000), 1 << 22
+    many = tuple(replace(affine([[1]], [k], 0, form), name=f"a{k}") for k in range(20))
+    total = Affine("last", tuple(a.name for a in many), np.ones((20, 1), int), [0], 0, form)
+    network = Network("bundle", Tensor((2000,), form), (*many, total))
+    images = random_images(network.input, 300, seed=3).astype(np.int32)
+    monkeypatch.setattr(images_module, "_CHUNK_BYTES", chunk)
+    tracemalloc.start()
+    try:
+        result = golden.run(network, images, edges=["last"])["last"]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert chunk / 2 < peak - result.nbytes < 1.1 * chunk
+
+
+@BOUNDED
+@given(affine_networks(), st.booleans())
+def test_sums_at_both_ends_of_their_intervals(network: Network, high: bool) -> None:
+    """With free inputs at the ends that weights choose, a sum is its bound, shifted and clipped."""
+    layer = network.layers[1]
+    assert isinstance(layer, Affine)
+    sources = [Tensor(layer.weights.shape[1:], tensor.format) for tensor in network.sources(layer)]
+    ends = [
+        np.where((row > 0) == high, tensor.format.high, tensor.format.low)[None]
+        for row, tensor in zip(layer.weights, sources, strict=True)
+    ]
+    edges = [
+        end > 0 if tensor.format == BIPOLAR else end
+        for end, tensor in zip(ends, sources, strict=True)
+    ]
+    bound = layer.sum_bounds(*sources)[int(high)] >> layer.shift
+    expected = np.clip(bound, layer.format.low, layer.format.high)
+    np.testing.assert_array_equal(streams_module.affine(layer, sources, edges)[0], expected)
 
 
 def test_the_slow_sum_is_the_definition() -> None:
