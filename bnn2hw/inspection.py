@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -114,6 +115,10 @@ def inspect(
 ) -> list[LayerReport]:
     """Return a report of every layer, in order."""
     reports = []
+    groups_of: dict[str, list[str]] = defaultdict(list)
+    for group in network.groups:
+        for name in chain(*group.bases):
+            groups_of[name].append(group.name)
     for layer in network.layers:
         progress(f"inspecting {layer.name}")
         output = network.tensors[layer.name]
@@ -123,9 +128,7 @@ def inspect(
             _edges(network.sources(layer)),
             _edges((output,)),
             detail=_detail(layer),
-            groups=tuple(
-                group.name for group in network.groups if layer.name in sum(group.bases, ())
-            ),
+            groups=tuple(groups_of[layer.name]),
             problem=compile_problem(network, layer.name),
         )
         if isinstance(layer, LinearLayer):

@@ -40,11 +40,12 @@ def check_groups(groups: Sequence[BaseGroup], layers: Sequence[Layer]) -> None:
         a layer of another one.
     """
     by_name = {layer.name: layer for layer in layers}
-    names = [group.name for group in groups]
+    names: set[str] = set()
     for group in groups:
         what = f"group {group.name!r}"
-        if names.count(group.name) > 1:
+        if group.name in names:
             raise ModelError(f"there are two of {what}")
+        names.add(group.name)
         if not group.bases or not all(group.bases):
             raise ModelError(f"{what} has no bases, or an empty one")
         base_of: dict[str, int] = {}

@@ -333,6 +333,12 @@ def test_a_bad_decomposed_file_is_refused(tmp_path: Path, case: str) -> None:
     assert len(str(caught.value)) < len(str(path)) + 400
 
 
+def test_many_groups_are_read_in_a_moment(tmp_path: Path) -> None:
+    many = [{"name": f"g{k}", "bases": [["base0"]], "output": "mean"} for k in range(50_000)]
+    network = load(rewritten(tmp_path / "a.npz", top(groups=many), decomposed()))
+    assert len(network.groups) == 50_000
+
+
 def test_an_array_of_a_layer_has_a_limit() -> None:
     huge = np.broadcast_to(np.uint8(1), (1 << 27) + 1)
     with pytest.raises(ModelError, match="levels: array 'a' has more than 134217728 elements"):
