@@ -1,8 +1,12 @@
 # Set-up and the main jobs; needs Python 3.11 or later, g++, make and perl.
 #   make demo    generate conv3 of the bundled network, simulate it, synthesise it
-#   make test    all tests and checks
+#   make test    all tests and checks; without PyTorch, tests of training are skipped with a reason:
+#                make test EXTRAS=dev,train runs them too
 PYTHON ?= python3
+EXTRAS ?= dev
 BIN := .venv/bin
+# Where the tests of training are skipped, its code is not measured.
+export COVERAGE_OMIT := $(if $(findstring train,$(EXTRAS)),none,bnn2hw/train/*)
 
 .PHONY: demo test check quick bench clean
 
@@ -14,13 +18,13 @@ demo: .venv/installed
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
-check: .venv/installed-dev
+check: .venv/installed-$(EXTRAS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Without the slow tests, for work in progress.
-quick: .venv/installed-dev
+quick: .venv/installed-$(EXTRAS)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow"
 
 .venv/created:
@@ -32,8 +36,8 @@ quick: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+.venv/installed-$(EXTRAS): .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]"
 	touch $@
 
 clean:
