@@ -30,7 +30,9 @@ from ..errors import TrainingError
 from .binary import BinaryConv2d, BinaryLinear, Sign
 from .dataflow import INPUT, Gate, Graph, Node, Quantiser, Scores, SumPool2d, Weighted
 from .groupnet import Block, GroupnetRecipe
-from .networks import BatchNorm
+from .networks import BatchNorm, make_binariser
+from .recipe import Recipe
+from .subbit import End
 
 __all__ = ["ACTIVATION_BITS", "build_graph"]
 
@@ -43,40 +45,30 @@ _Base = tuple[str, int] | None
 _Weights = list[BinaryConv2d]
 
 
-def build_graph(
-    recipe: GroupnetRecipe,
-    shape: tuple[int, int, int],
-    classes: int,
-    *,
-    activation_bits: int = 1,
-    estimator: str = "clip",
-) -> Graph:
-    """Return the network of a recipe, untrained.
+def build_graph(recipe: Recipe, shape: tuple[int, int, int], classes: int) -> Graph:
+    """Return the network of a recipe with a section ``groupnet``, untrained.
 
     Parameters
     ----------
     recipe
-        The decomposition.
+        The decomposition, bits of activations, and how weights become binary.
     shape
         (height, width, channels) of the images.
     classes
         Number of classes.
-    activation_bits
-        1 (signs), 2, 3, 4 or 8 (codes).
-    estimator
-        Gradient of the sign, one of :data:`~bnn2hw.train.binary.ESTIMATORS`.
 
     Raises
     ------
     TrainingError
         If there are no activations of that many bits, or a dilation exceeds the map.
     """
-    if activation_bits not in ACTIVATION_BITS:
+    assert recipe.groupnet is not None
+    if recipe.activation_bits not in ACTIVATION_BITS:
         raise TrainingError(
-            f"activation_bits is {activation_bits!r}",
+            f"key 'activation_bits' is {recipe.activation_bits}",
             remedy=f"choose one of {', '.join(map(str, ACTIVATION_BITS))}",
         )
-    return _Builder(recipe, shape, activation_bits, estimator).build(classes)
+    return _Builder(recipe, recipe.groupnet, shape).build(classes)
 
 
 class _Builder:
@@ -92,10 +84,8 @@ class _Builder:
         For each group of bases the node where they meet.
     """
 
-    def __init__(
-        self, recipe: GroupnetRecipe, shape: tuple[int, int, int], bits: int, estimator: str
-    ) -> None:
-        self.recipe, self.bits, self.estimator = recipe, bits, estimator
+    def __init__(self, whole: Recipe, recipe: GroupnetRecipe, shape: tuple[int, int, int]) -> None:
+        self.whole, self.recipe, self.bits = whole, recipe, whole.activation_bits
         self.size, self.channels = shape[:2], shape[2]
         self.layerwise = recipe.variant == "lbd" and recipe.bases > 1
         self.lanes = 1 if recipe.variant == "lbd" else recipe.bases
@@ -111,7 +101,7 @@ class _Builder:
     def build(self, classes: int) -> Graph:
         """Return the whole network."""
         recipe = self.recipe
-        stem = BinaryConv2d(self.channels, recipe.stem, 3, padding=1)
+        (stem,) = self.weights(self.channels, recipe.stem, 3, end="first")
         self.channels = recipe.stem
         mean = self.add("stem", BatchNorm(recipe.stem), self.add("stem_conv", stem, INPUT))
         if self.bits > 1:
@@ -126,7 +116,9 @@ class _Builder:
         if not recipe.residual:
             mean = self.activate("last_activation", mean, None)
         pooled = self.add("pool", SumPool2d(self.size), mean)
-        sums = self.add("classes", BinaryLinear(self.channels, classes), pooled)
+        binariser = make_binariser(self.whole, (classes, self.channels), "last")
+        dense = BinaryLinear(self.channels, classes, binariser)
+        sums = self.add("classes", dense, pooled)
         self.add("scores", Scores(classes, 1 / (4 * self.channels**0.5)), sums)
         return Graph(list(self.nodes.values()), self.meeting)
 
@@ -193,14 +185,14 @@ class _Builder:
             if isinstance(node.operation, Sign | Quantiser) and node.inputs == (stream,):
                 return node.name
         bits = self.bits
-        operation = Sign(self.estimator) if bits == 1 else Quantiser(bits, self.recipe.beta)
+        operation = Sign(self.whole.estimator) if bits == 1 else Quantiser(bits, self.recipe.beta)
         return self.add(name, operation, stream, base=base)
 
     def downsampling(self, block: Block) -> tuple[_Weights, BatchNorm] | None:
         """Return weights and norm of a downsampling branch, where the block needs one."""
         if (block.stride == 1 and block.channels == self.channels) or not self.recipe.residual:
             return None
-        weights = self.weights(self.channels, block.channels, 1, block.stride, ())
+        weights = self.weights(self.channels, block.channels, 1, block.stride)
         return weights, BatchNorm(block.channels)
 
     def shortcut(
@@ -234,13 +226,20 @@ class _Builder:
         return stream
 
     def weights(
-        self, inputs: int, outputs: int, kernel: int, stride: int, rates: tuple[int, ...]
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        rates: tuple[int, ...] = (),
+        end: End | None = None,
     ) -> _Weights:
         """Return the convolutions that stand for one: K of them if decomposed layer by layer.
 
-        Bits are padded with +1 as in the source, codes with 0.
+        Bits are padded with +1 as in the source, pixels and codes with 0.
         """
-        count = self.recipe.bases if self.layerwise else 1
+        inside = end is None
+        count = self.recipe.bases if self.layerwise and inside else 1
         return [
             BinaryConv2d(
                 inputs,
@@ -248,8 +247,9 @@ class _Builder:
                 kernel,
                 stride,
                 padding=rate * (kernel // 2),
-                padding_value=1 if self.bits == 1 else 0,
+                padding_value=1 if self.bits == 1 and inside else 0,
                 dilation=rate,
+                binariser=make_binariser(self.whole, (outputs, inputs, kernel, kernel), end),
             )
             for rate in rates or (1,) * count
         ]

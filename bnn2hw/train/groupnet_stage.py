@@ -35,15 +35,8 @@ class GroupnetStage(Stage):
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         super().__init__()
-        assert recipe.groupnet is not None
         height, width, channels = data.tensor.shape
-        self.graph = build_graph(
-            recipe.groupnet,
-            (height, width, channels),
-            data.classes,
-            activation_bits=recipe.activation_bits,
-            estimator=recipe.estimator,
-        )
+        self.graph = build_graph(recipe, (height, width, channels), data.classes)
         self.lowered: Lowered | None = None
         self.fraction = 0
 

@@ -38,7 +38,7 @@ from .binary import (
 )
 from .data import Dataset
 from .recipe import ConvRecipe, DenseRecipe, PoolRecipe, Recipe
-from .subbit import SubsetBinariser
+from .subbit import End, SubsetBinariser
 
 __all__ = [
     "BatchNorm",
@@ -50,6 +50,7 @@ __all__ = [
     "build",
     "conv_layer",
     "dense_layer",
+    "make_binariser",
     "threshold_of",
 ]
 
@@ -266,6 +267,15 @@ def threshold_of(
     return fold(normalised, reachable_sums(layer, tensor), layer.channels, layer=layer.name)
 
 
+def make_binariser(
+    recipe: Recipe, shape: tuple[int, ...], end: End | None, *, standardise: bool = True
+) -> WeightBinariser:
+    """Return what binarises weights of a shape, in the first or last layer or between them."""
+    if recipe.subbit is None or end in recipe.subbit.plain:
+        return SignBinariser(standardise, recipe.estimator)
+    return SubsetBinariser(shape, recipe.subbit, standardise=standardise)
+
+
 def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
     """Return the untrained network of a recipe; its weights come from torch's generator.
 
@@ -281,10 +291,8 @@ def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
     linear = [k for k, layer in enumerate(layers) if not isinstance(layer, PoolRecipe)]
 
     def binariser(shape: tuple[int, ...], index: int) -> WeightBinariser:
-        ends = {linear[0]: "first", linear[-1]: "last"}
-        if recipe.subbit is None or ends.get(index) in recipe.subbit.plain:
-            return SignBinariser(standardise, recipe.estimator)
-        return SubsetBinariser(shape, recipe.subbit, standardise=standardise)
+        ends: dict[int, End] = {linear[0]: "first", linear[-1]: "last"}
+        return make_binariser(recipe, shape, ends.get(index), standardise=standardise)
 
     for k, layer in enumerate(layers):
         if isinstance(layer, ConvRecipe):
