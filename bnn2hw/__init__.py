@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .api import (
         compress,
         generate,
+        generate_engine,
         import_model,
         inspect,
         load_network,
@@ -29,6 +30,7 @@ __all__ = [
     "Network",
     "compress",
     "generate",
+    "generate_engine",
     "import_model",
     "inspect",
     "load",

@@ -16,21 +16,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import compression, inspection
 from .compression import Compression
 from .emit.build import check_target, write_build
 from .emit.layer import LayerFiles
-from .emit.limits import compile_problem
+from .emit.limits import check_layers
 from .emit.manifest import layer_directories, read_manifest, versions
-from .emit.names import top_name
 from .emit.templates import synthesis_targets
-from .errors import BuildError, PlanError, TrainingError, UsageError
+from .engines import EngineBuild, generate_engine
+from .errors import BuildError, TrainingError, UsageError
 from .frontends import import_network
-from .golden import run
 from .inspection import LayerReport
-from .model import LinearLayer, Network, Samples, load, save
+from .model import LinearLayer, Network, load, save
 from .networks import bundled_path
 from .plan import plan_layer
 from .plan.architectures import architecture
@@ -41,16 +38,18 @@ from .plan.timeline import timeline as _timeline
 from .synth import SynthesisResult
 from .synth import synthesise as _synthesise
 from .toolchain import find_yosys
-from .verify import SimulationResult, make_vectors
+from .verify import SimulationResult, layer_inputs, make_vectors
 from .verify import simulate as _simulate
 
 __all__ = [
     "Build",
+    "EngineBuild",
     "GeneratedLayer",
     "LayerSynthesis",
     "TrainingResult",
     "compress",
     "generate",
+    "generate_engine",
     "import_model",
     "inspect",
     "load_network",
@@ -62,8 +61,6 @@ __all__ = [
 
 Progress = Callable[[str], None]
 
-# Of a network's samples, so many images travel with a generated layer as real inputs.
-_IMAGES = 16
 # Vectors beside the corners that a build directory holds for its own `make sim`.
 _VECTORS = 200
 
@@ -292,31 +289,15 @@ def generate(
     BuildError
         If the directory cannot be written or holds something else.
     """
-    if not layers:
-        raise UsageError("no layer is named", remedy="name one with --layer")
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
     check_options(plan, max_depth)
-    names = list(dict.fromkeys(layers))
-    folders = [top_name(name).casefold() for name in names]
-    for name, folder in zip(names, folders, strict=True):
-        if folders.count(folder) > 1:
-            raise UsageError(
-                f"the folder {folder} would hold more than one layer",
-                layer=name,
-                remedy="generate these layers apart",
-            )
-    for name in names:
-        problem = compile_problem(network, name)
-        if problem is not None:
-            raise PlanError(
-                problem, layer=name, remedy="'bnn2hw inspect' lists what can be compiled"
-            )
+    names = check_layers(network, layers)
     directory = Path(out) if out is not None else Path("build", "-".join([network.name, *names]))
     check_target(directory)
     find_yosys()
     progress("images through the golden model")
-    inputs = _layer_inputs(network, names)
+    inputs = layer_inputs(network, names)
     writers = {}
     for name in names:
         progress(f"{name}: plan")
@@ -331,17 +312,6 @@ def generate(
 def _write(files: LayerFiles, progress: Progress, directory: Path) -> None:
     progress(f"{files.layer.name}: Amaranth to Verilog")
     files.write(directory)
-
-
-def _layer_inputs(network: Network, names: Sequence[str]) -> dict[str, Samples | None]:
-    """Return what the layers read when the network runs on its first samples."""
-    if network.samples is None or not len(network.samples.images):
-        return dict.fromkeys(names)
-    images = network.samples.images[:_IMAGES]
-    edges = {name: network.layer(name).inputs[0] for name in names}
-    values = run(network, images, edges=sorted(set(edges.values()) - {"input"}))
-    values["input"] = images
-    return {name: Samples(values[edge].astype(np.int32)) for name, edge in edges.items()}
 
 
 def _layer_files(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Bnn2hwError
-from . import compress, doctor, generate, import_, inspect, simulate, synth, timeline, train
+from . import compress, doctor, engine, generate, import_, inspect, simulate, synth, timeline, train
 
 __all__ = ["app", "main"]
 
@@ -34,6 +34,7 @@ def _options(
 
 
 app.command("generate")(generate.generate)
+app.command("engine")(engine.engine)
 app.command("simulate")(simulate.simulate)
 app.command("synth")(synth.synth)
 app.command("inspect")(inspect.inspect)

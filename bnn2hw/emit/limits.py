@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ..model import Affine, LinearLayer, Network, Quantize, SumPool
+from collections.abc import Sequence
 
-__all__ = ["compile_problem"]
+from ..errors import PlanError, UsageError
+from ..model import Affine, LinearLayer, Network, Quantize, SumPool
+from .names import top_name
+
+__all__ = ["check_layers", "compile_problem"]
 
 # Amaranth's RTLIL back end and Yosys hold words of 2**16 bits at most; all top-level inputs
 # together, with clock, reset and handshake, must stay below that.
@@ -30,3 +34,33 @@ def compile_problem(network: Network, name: str) -> str | None:
                 f"{_WORD_BITS - _CONTROL_BITS:,}"
             )
     return None
+
+
+def check_layers(network: Network, layers: Sequence[str]) -> list[str]:
+    """Return the names of layers to generate, each once, after a check that all of them can be.
+
+    Raises
+    ------
+    UsageError
+        If there are none, or two would have one folder.
+    ModelError, PlanError
+        If there is no such layer, or it cannot be compiled.
+    """
+    if not layers:
+        raise UsageError("no layer is named", remedy="name one with --layer")
+    names = list(dict.fromkeys(layers))
+    folders = [top_name(name).casefold() for name in names]
+    for name, folder in zip(names, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise UsageError(
+                f"the folder {folder} would hold more than one layer",
+                layer=name,
+                remedy="generate these layers apart",
+            )
+    for name in names:
+        problem = compile_problem(network, name)
+        if problem is not None:
+            raise PlanError(
+                problem, layer=name, remedy="'bnn2hw inspect' lists what can be compiled"
+            )
+    return names

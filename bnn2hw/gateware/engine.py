@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -161,7 +163,7 @@ class SequentialEngine(wiring.Component):
         m.submodules.loader = loader = self._loader
         wiring.connect(m, load=wiring.flipped(self.load), loader=loader.load)
         m.d.comb += run.eq(loader.loaded)
-        owners = {
+        owners: dict[str, Any] = {
             "weights": self._weights,
             "subset": self._banks,
             "levels": self._thresholds,

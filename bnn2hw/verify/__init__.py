@@ -1,6 +1,6 @@
 """Simulation of a build directory, compared with the golden model bit for bit."""
 
 from .runner import SimulationResult, simulate
-from .vectors import make_vectors
+from .vectors import engine_vectors, layer_inputs, make_vectors
 
-__all__ = ["SimulationResult", "make_vectors", "simulate"]
+__all__ = ["SimulationResult", "engine_vectors", "layer_inputs", "make_vectors", "simulate"]

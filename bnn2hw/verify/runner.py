@@ -18,12 +18,15 @@ from typing import Any
 
 from cocotb_tools.runner import get_runner
 
+from ..emit.engine_vectors import engine_vector_text
 from ..emit.manifest import layer_directories, read_manifest
 from ..emit.vectors import Vectors, vector_text
 from ..errors import BuildError, ModelError, ToolError, UsageError, VerificationError
-from ..model import load
+from ..model import Network, load
+from ..plan.engine import EngineParameters
+from ..plan.engine_layer import plan_engine
 from ..toolchain import find_verilator, verilator_environment
-from .vectors import make_vectors
+from .vectors import engine_vectors, make_vectors
 
 __all__ = ["SimulationResult", "simulate"]
 
@@ -136,10 +139,7 @@ def _simulate_layer(
         results.mkdir(exist_ok=True)
         (results / "simulation.json").unlink(missing_ok=True)
         progress(f"{layer}: expected outputs of the golden model")
-        vectors = make_vectors(network, count, seed)
-        text = vector_text(
-            vectors, manifest["input"]["element_width"], manifest["output"]["element_width"]
-        )
+        vectors, text = _vectors(network, manifest, count, seed)
         (results / "vectors.txt").write_text(text, encoding="utf-8")
         progress(f"{layer}: Verilator build")
         build, built = _build(directory, top, manifest, waves)
@@ -157,6 +157,21 @@ def _simulate_layer(
         encoding="utf-8",
     )
     return result
+
+
+def _vectors(
+    network: Network, manifest: dict[str, Any], count: int, seed: int
+) -> tuple[Vectors, str]:
+    """Return the vectors of a layer and the text of their file."""
+    if manifest.get("style") != "sequential":
+        vectors = make_vectors(network, count, seed)
+        widths = (manifest[side]["element_width"] for side in ("input", "output"))
+        return vectors, vector_text(vectors, *widths)
+    (layer,) = network.linear_layers()
+    parameters = EngineParameters(**manifest["plan"]["parameters"])
+    plan = plan_engine(layer, network.input, parameters, manifest["plan"]["method"])
+    vectors = engine_vectors(network, max(count, 1), seed)
+    return vectors, engine_vector_text(plan, vectors)
 
 
 def _result(

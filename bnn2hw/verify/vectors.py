@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..emit.vectors import Vectors
-from ..golden import layer_outputs, patches
-from ..model import Bipolar, LinearLayer, Network, Tensor
+from ..golden import layer_outputs, patches, run
+from ..model import Bipolar, LinearLayer, Network, Samples, Tensor, Threshold
 
-__all__ = ["make_vectors"]
+__all__ = ["engine_vectors", "layer_inputs", "make_vectors"]
+
+# Of a network's samples, so many images travel with a generated layer as real inputs.
+_IMAGES = 16
+# A sequential engine takes many cycles a vector: it is tried with the corners of so many channels.
+_CHANNELS = 8
+
+
+def layer_inputs(network: Network, names: Sequence[str]) -> dict[str, Samples | None]:
+    """Return what layers read when the network runs on its first samples; None without samples."""
+    if network.samples is None or not len(network.samples.images):
+        return dict.fromkeys(names)
+    images = network.samples.images[:_IMAGES]
+    edges = {name: network.layer(name).inputs[0] for name in names}
+    values = run(network, images, edges=sorted(set(edges.values()) - {"input"}))
+    values["input"] = images
+    return {name: Samples(values[edge].astype(np.int32)) for name, edge in edges.items()}
 
 
 def make_vectors(network: Network, count: int, seed: int) -> Vectors:
@@ -39,6 +58,29 @@ def make_vectors(network: Network, count: int, seed: int) -> Vectors:
     kinds = tuple(kind for kind, x, _ in found for _ in range(len(x)))
     expected = layer_outputs(layer, source, words, borders).astype(np.int64)
     return Vectors(words, borders, expected, kinds)
+
+
+def engine_vectors(network: Network, count: int, seed: int) -> Vectors:
+    """Return vectors as :func:`make_vectors`, with at most ``count`` corners of some channels."""
+    (layer,) = network.layers
+    assert isinstance(layer, LinearLayer)
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(layer.channels)[:_CHANNELS]
+    part = replace(
+        layer,
+        weights=layer.weights[chosen],
+        threshold=None
+        if layer.threshold is None
+        else Threshold(layer.threshold.direction[chosen], layer.threshold.level[chosen]),
+        codebook=None,
+    )
+    found = make_vectors(replace(network, layers=(part,)), count, seed)
+    corners = found.kinds.count("corner")
+    kept = np.sort(generator.permutation(corners)[:count])
+    kept = np.concatenate([kept, np.arange(corners, len(found.kinds))])
+    words, borders = found.patches[kept], found.borders[kept]
+    expected = layer_outputs(layer, network.input, words, borders).astype(np.int64)
+    return Vectors(words, borders, expected, tuple(found.kinds[k] for k in kept.tolist()))
 
 
 def _bounds(source: Tensor) -> tuple[int, int]:
