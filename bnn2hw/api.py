@@ -473,6 +473,7 @@ def train(
     if find_spec("torch") is None:
         raise TrainingError("training needs PyTorch", remedy="pip install 'bnn2hw[train]'")
     from .train.loop import train as run_training  # loads PyTorch
+    from .train.loop import tree_figures
     from .train.recipe import read_recipe
 
     trained = run_training(
@@ -489,7 +490,7 @@ def train(
         trained.network.notes["accuracy"],
         asdict(trained.accuracy_float),
         asdict(trained.accuracy_golden),
-        trained.history[-1]["layers"],
+        tree_figures(trained.network),
     )
 
 

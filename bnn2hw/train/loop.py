@@ -332,10 +332,11 @@ def train(
             if log is not None:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(_line(record))
+            params = sum(layer["params"] for layer in record["layers"])
             tell(
                 f"epoch {record['epoch']}/{recipe.epochs}: loss {record['loss']:.4f}, "
-                f"validation {100 * record['validation']:.2f} %, "
-                f"params {sum(layer['params'] for layer in record['layers'])}"
+                f"validation {100 * record['validation']:.2f} %"
+                + (f", params {params}" if params else "")
             )
         tell("integers against the float network on every image")
         trained = run.finish()
