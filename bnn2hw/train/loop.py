@@ -24,7 +24,7 @@ from .binary import Sign
 from .data import Dataset, load_data, shifted
 from .export import check_equal, scores, to_network
 from .groupnet_stage import build_groupnet
-from .mst import CenterLoss
+from .mst import CenterLoss, falling_cosine
 from .networks import BinaryNetwork, build
 from .recipe import Recipe
 
@@ -54,7 +54,7 @@ class Trained:
         The float network, in evaluation.
     history
         One record an epoch, of JSON values: ``epoch``, ``loss`` (all of it), ``cross_entropy``,
-        ``center_distance`` (the sum that lambda weighs), ``validation`` accuracy and ``layers``
+        ``center_distance`` (the sum that lambda weighs), ``lambda``, ``validation`` accuracy and ``layers``
         (see :func:`tree_figures`; empty for a Group-Net).
     accuracy_float, accuracy_golden
         Of the float network, and of the golden model on the exported network.
@@ -137,8 +137,9 @@ class _Run:
         """Train for one epoch and return its record."""
         recipe, done = self.recipe, len(self.history)
         progress = done / recipe.epochs
+        weight = 0.0 if recipe.mst is None else recipe.mst.weight_at(progress)
         for group in self.optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+            group["lr"] = recipe.learning_rate * falling_cosine(progress)
         for module in self.module.modules():
             if isinstance(module, Sign):
                 module.progress = progress
@@ -149,7 +150,7 @@ class _Run:
         part = torch.from_numpy(self.data.train)
         batches = part[torch.randperm(len(part), generator=self.chance)].split(recipe.batch)
         for batch in batches:
-            totals += np.array(self._step(batch)) * len(batch) / len(part)
+            totals += np.array(self._step(batch, weight)) * len(batch) / len(part)
         self.module.eval()
         # The sign of what is not a number is -1: the loss alone would not tell.
         finite = all(bool(p.isfinite().all()) for p in self.module.state_dict().values())
@@ -163,18 +164,18 @@ class _Run:
             "loss": float(totals[0]),
             "cross_entropy": float(totals[1]),
             "center_distance": float(totals[2]),
+            "lambda": weight,
             "validation": self._accuracy(self.data.validation),
             "layers": figures,
         }
         self.history.append(record)
         return record
 
-    def _step(self, batch: torch.Tensor) -> tuple[float, float, float]:
+    def _step(self, batch: torch.Tensor, weight: float) -> tuple[float, float, float]:
         """Take one step and return loss, cross-entropy and the sum of center distances."""
         images = shifted(self.inputs[batch], self.recipe.shift, self.chance)
         cross_entropy = functional.cross_entropy(self.module(images), self.labels[batch])
         distance = sum((center() for center in self.losses), torch.zeros(()))
-        weight = 0.0 if self.recipe.mst is None else self.recipe.mst.weight
         layers = self.module.binary_layers().values()
         penalty = sum((layer.binariser.penalty() for layer in layers), torch.zeros(()))
         loss = cross_entropy + weight * distance + penalty

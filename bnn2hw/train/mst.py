@@ -9,6 +9,7 @@ distances over all layers and channels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import TrainingError
 from .binary import BinaryLayer, sign
 
-__all__ = ["CenterLoss", "MstRecipe", "center_distances", "majority"]
+__all__ = ["CenterLoss", "MstRecipe", "center_distances", "falling_cosine", "majority"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class MstRecipe:
     centers_kind
         ``learned``: centers are parameters, which their channels pull; ``majority``: each is the
         majority vote of its channels.
+    schedule
+        ``constant`` lambda, or one that falls to 0 along the ``cosine`` of the learning rate:
+        channels gather first, and what the loss of the classes needs parts them again.
 
     Raises
     ------
@@ -43,7 +47,13 @@ class MstRecipe:
 
     centers: int = 1
     weight: float = 0.0
-    centers_kind: Literal["learned", "majority"] = "majority"
+    centers_kind: Literal["learned", "majority"] = "learned"
+    schedule: Literal["constant", "cosine"] = "constant"
+
+    def weight_at(self, progress: float) -> float:
+        """Return lambda when a part of the training, 0 to 1, is done."""
+        falling = self.schedule == "cosine"
+        return self.weight * (falling_cosine(progress) if falling else 1.0)
 
     def __post_init__(self) -> None:
         if self.centers < 1:
@@ -54,6 +64,11 @@ class MstRecipe:
             raise TrainingError(
                 f"key 'mst.weight' is {self.weight:g}", remedy="lambda must be 0 or greater"
             )
+
+
+def falling_cosine(progress: float) -> float:
+    """Return what falls from 1 to 0 along half a cosine while progress goes from 0 to 1."""
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
 def center_distances(signs: Tensor, centers: Tensor) -> Tensor:

@@ -109,3 +109,9 @@ def test_a_center_of_another_vote_is_found() -> None:
     rows = bits(module.weight)
     minority = rows.sum(axis=0) <= 3.5
     assert (rows != minority).sum() > best == (rows != ~minority).sum()
+
+
+def test_lambda_is_constant_or_falls_along_a_cosine() -> None:
+    constant, falling = MstRecipe(weight=2.0), MstRecipe(weight=2.0, schedule="cosine")
+    assert [constant.weight_at(p) for p in (0, 0.5, 1)] == [2, 2, 2]
+    assert [falling.weight_at(p) for p in (0, 0.5, 1)] == pytest.approx([2, 1, 0])
