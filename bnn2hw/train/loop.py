@@ -54,8 +54,8 @@ class Trained:
         The float network, in evaluation.
     history
         One record an epoch, of JSON values: ``epoch``, ``loss`` (all of it), ``cross_entropy``,
-        ``center_distance`` (the sum that lambda weighs), ``lambda``, ``validation`` accuracy and ``layers``
-        (see :func:`tree_figures`; empty for a Group-Net).
+        ``center_distance`` (the sum that lambda weighs), ``lambda``, ``validation`` accuracy
+        and ``layers`` (see :func:`tree_figures`; empty for a Group-Net).
     accuracy_float, accuracy_golden
         Of the float network, and of the golden model on the exported network.
     """
