@@ -26,6 +26,17 @@ _KEYS = {
         "verilator_flags",
         "make_flags",
     ),
+    "network": (
+        "network",
+        "top",
+        "input",
+        "output",
+        "interval_cycles",
+        "stages",
+        "verilator_flags",
+        "make_flags",
+        "harness_flags",
+    ),
 }
 
 
@@ -40,7 +51,7 @@ def versions() -> dict[str, str]:
 
 
 def manifest_text(kind: str, values: Mapping[str, object]) -> str:
-    """Return the JSON text of a manifest of this kind, ``build`` or ``layer``."""
+    """Return the JSON text of a manifest of this kind: ``build``, ``layer``, ``network``."""
     return json.dumps({"tool": "bnn2hw", "kind": kind, "format": FORMAT, **values}, indent=2) + "\n"
 
 

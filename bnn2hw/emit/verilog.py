@@ -27,7 +27,8 @@ attrmap {remove}
 attrmap -modattr {remove}
 write_verilog -norename out.v
 """
-_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+# What is kept is kept until here, and free for optimisation from then on.
+_ATTRIBUTES = ("generator", "top", "src", "keep", "amaranth.hierarchy", "amaranth.decoding")
 
 
 def to_rtlil(component: wiring.Component, name: str) -> str:

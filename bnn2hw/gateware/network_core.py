@@ -17,8 +17,9 @@ __all__ = ["AxiStreamNetwork", "NetworkCore"]
 class NetworkCore(wiring.Component):
     """Stream components in a row, each a submodule of its own name.
 
-    The stream behind the stage of a layer is that layer's edge of the network, one position a
-    beat; a simulation finds it as the stage's port ``o``.
+    The stream behind the last stage of a layer is that layer's edge of the network, one position
+    a beat; a simulation finds it as the wires ``<stage>_word``, ``<stage>_valid`` and
+    ``<stage>_ready``, whose names are kept in the Verilog.
 
     Parameters
     ----------
@@ -49,9 +50,20 @@ class NetworkCore(wiring.Component):
         for name, stage in self._stages:
             m.submodules[name] = stage
             m.d.comb += _joined(source, stage.i)
-            source = stage.o
+            source = self._named(m, name, stage.o)
         m.d.comb += _joined(source, self.o)
         return m
+
+    @staticmethod
+    def _named(m: Module, name: str, source: stream.Interface) -> stream.Interface:
+        """Return a stream through wires of a stage's name."""
+        payload = Value.cast(source.payload)
+        edge = stream.Signature(unsigned(len(payload))).create()
+        for part, wire in (("word", "payload"), ("valid", "valid"), ("ready", "ready")):
+            shape = getattr(edge, wire).shape()
+            setattr(edge, wire, Signal(shape, name=f"{name}_{part}", attrs={"keep": 1}))
+        m.d.comb += _joined(source, edge)
+        return edge
 
 
 def _joined(source: stream.Interface, sink: stream.Interface) -> list[object]:

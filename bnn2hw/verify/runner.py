@@ -1,31 +1,22 @@
-"""Simulating a build directory: cocotb under Verilator, with builds cached by content."""
+"""Simulating the layers of a build directory: cocotb under Verilator."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
-import os
-import shutil
-import sys
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
-
-from cocotb_tools.runner import get_runner
 
 from ..emit.engine_vectors import engine_vector_text
 from ..emit.manifest import layer_directories, read_manifest
 from ..emit.vectors import Vectors, vector_text
-from ..errors import BuildError, ModelError, ToolError, UsageError, VerificationError
+from ..errors import BuildError, ModelError, UsageError
 from ..model import Network, load
 from ..plan.engine import EngineParameters
 from ..plan.engine_layer import plan_engine
-from ..toolchain import find_verilator, verilator_environment
+from ..toolchain import find_verilator
+from .bench import build_bench, run_bench
 from .vectors import engine_vectors, make_vectors
 
 __all__ = ["SimulationResult", "simulate"]
@@ -142,9 +133,9 @@ def _simulate_layer(
         vectors, text = _vectors(network, manifest, count, seed)
         (results / "vectors.txt").write_text(text, encoding="utf-8")
         progress(f"{layer}: Verilator build")
-        build, built = _build(directory, top, manifest, waves)
+        build, built = build_bench(directory, top, manifest, waves)
         progress(f"{layer}: {len(vectors.kinds)} vectors")
-        report = _run(directory, build, layer, top, seed, stall, waves)
+        report = run_bench(directory, build, top, "vectors.txt", seed, stall, waves)
     except ModelError as error:
         raise BuildError(str(error), layer=layer, remedy="generate the build again") from None
     except OSError as error:
@@ -193,115 +184,3 @@ def _result(
         built=built,
         waves=f"results/{top}.vcd" if waves else None,
     )
-
-
-@contextmanager
-def _environment(directory: Path) -> Iterator[None]:
-    """Run cocotb's runner where Verilator and the bench are found.
-
-    The runner hands this process's environment and search path to the simulation.
-    """
-    before = dict(os.environ)
-    os.environ.update(verilator_environment())
-    sys.path.insert(0, str(directory.resolve()))
-    try:
-        yield
-    finally:
-        sys.path.pop(0)
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _build(directory: Path, top: str, manifest: dict[str, Any], waves: bool) -> tuple[Path, bool]:
-    """Return the folder of the compiled simulation, and whether it had to be made."""
-    sources = [directory / f"{top}.v", directory / "verilator.vlt"]
-    flags = [*manifest["verilator_flags"], *(["--trace"] if waves else [])]
-    make = manifest["make_flags"]
-    digest = hashlib.sha256()
-    for path in sources:
-        digest.update(path.read_bytes())
-    digest.update(
-        repr((flags, make, find_verilator()[0], importlib.metadata.version("cocotb"))).encode()
-    )
-    build = directory / "results" / f"sim_build-{digest.hexdigest()[:16]}"
-    done = build / "done"
-    if done.exists():
-        return build, False
-    for stale in build.parent.glob("sim_build-*"):
-        shutil.rmtree(stale)
-    log = build.parent / "build.log"
-    try:
-        with _environment(directory), redirect_stdout(StringIO()):
-            os.environ["MAKEFLAGS"] = " ".join([os.environ.get("MAKEFLAGS", ""), *make])
-            get_runner("verilator").build(
-                sources=sources,
-                hdl_toplevel=top,
-                build_dir=build,
-                build_args=flags,
-                waves=waves,
-                log_file=log,
-            )
-    except (RuntimeError, SystemExit):
-        raise ToolError(
-            f"Verilator failed: {_last_error(log)}", file=log, remedy="the file holds its whole log"
-        ) from None
-    done.touch()
-    return build, True
-
-
-def _last_error(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["no output"])[0].strip()
-
-
-def _run(
-    directory: Path, build: Path, layer: str, top: str, seed: int, stall: float, waves: bool
-) -> dict[str, dict[str, float]]:
-    """Run the bench and return its report; raise what its first failing test says."""
-    results = directory / "results"
-    report, xml, log = results / "report.json", results / "results.xml", results / "simulation.log"
-    for stale in (report, xml):
-        stale.unlink(missing_ok=True)
-    environment = {
-        "VECTORS": "results/vectors.txt",
-        "REPORT": "results/report.json",
-        "SEED": str(seed),
-        "STALL": str(stall),
-        "COCOTB_ANSI_OUTPUT": "0",
-    }
-    try:
-        with _environment(directory), redirect_stdout(StringIO()):
-            get_runner("verilator").test(
-                test_module=f"test_{top}",
-                hdl_toplevel=top,
-                hdl_toplevel_lang="verilog",
-                build_dir=build,
-                test_dir=results,
-                results_xml=str(xml.resolve()),
-                extra_env=environment,
-                waves=waves,
-                log_file=log,
-            )
-    except (RuntimeError, SystemExit):
-        pass  # what failed stands in the results, which are read next
-    failure = _first_failure(xml)
-    if failure is not None:
-        raise VerificationError(failure, file=log, remedy=f"the same seed, {seed}, shows it again")
-    if waves:
-        (results / "dump.vcd").rename(results / f"{top}.vcd")
-    return dict(json.loads(report.read_text(encoding="utf-8")))
-
-
-def _first_failure(xml: Path) -> str | None:
-    """Return the message of the first failing test; of the simulation if there are no results."""
-    if not xml.exists():
-        return "the simulation ended without results"
-    cases = list(ElementTree.parse(xml).getroot().iter("testcase"))
-    for case in cases:
-        for kind in ("failure", "error"):
-            found = case.find(kind)
-            if found is not None:
-                message = found.get("message") or found.get("error_msg") or found.text or kind
-                return f"test {case.get('name')}: {message.strip().splitlines()[0]}"
-    return None if cases else "the simulation ran no test"

@@ -1,0 +1,155 @@
+"""Whole networks as hardware: from an image stream to a class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .emit.build import check_target, write_build
+from .emit.manifest import read_manifest, versions
+from .emit.network import NetworkFiles
+from .emit.stages import input_beats, network_problem, network_stages
+from .errors import BuildError, PlanError, UsageError
+from .model import Argmax, LinearLayer, Network
+from .plan import plan_layer
+from .plan.cost import plan_cost
+from .plan.planner import check_options
+from .toolchain import find_yosys
+from .verify.frames import make_frames, make_images
+
+__all__ = ["NetworkBuild", "generate_network", "network_directory"]
+
+Progress = Callable[[str], None]
+
+# Images for the harness that a network without samples gets, and frames of its cocotb bench.
+_IMAGES = 16
+_BENCH_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class NetworkBuild:
+    """A build directory of a whole network.
+
+    Attributes
+    ----------
+    directory
+        The build directory.
+    network
+        Name of the network.
+    beats
+        Beats of an image at the input.
+    interval
+        Cycles from image to image in steady state.
+    stages
+        Name, layer, component and cycles of every stage.
+    """
+
+    directory: Path
+    network: str
+    beats: int
+    interval: int
+    stages: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the build as JSON values."""
+        return {**asdict(self), "directory": str(self.directory)}
+
+
+def generate_network(
+    network: Network,
+    *,
+    plan: str = "auto",
+    max_depth: int | None = None,
+    complement: bool = True,
+    pipeline: int | None = None,
+    scores: bool = False,
+    beat: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress = lambda text: None,
+) -> NetworkBuild:
+    """Generate a build directory for a network whose layers follow each other.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    plan, max_depth, complement, pipeline
+        Of its layers, as for :func:`bnn2hw.generate`.
+    scores
+        Whether the answer also holds the scores behind the class.
+    beat
+        Elements of a beat of the input; None for a width that suits.
+    out
+        The directory; ``build/NETWORK`` if None. An earlier build there is replaced.
+    progress
+        Is told what is being done.
+
+    Raises
+    ------
+    UsageError
+        If an option makes no sense.
+    PlanError
+        If the network has a layer that is not built.
+    BuildError
+        If the directory cannot be written or holds something else.
+    """
+    if pipeline is not None and pipeline < 1:
+        raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
+    check_options(plan, max_depth)
+    problem = network_problem(network)
+    if problem is not None:
+        raise PlanError(problem[1], layer=problem[0])
+    if scores and not isinstance(network.layers[-1], Argmax):
+        raise UsageError("a network without an argmax gives what it computes: leave scores out")
+    beats = input_beats(network.input, beat)
+    directory = Path(out) if out is not None else Path("build", network.name)
+    check_target(directory)
+    find_yosys()
+    plans, costs = {}, {}
+    for layer in network.layers:
+        if isinstance(layer, LinearLayer):
+            progress(f"{layer.name}: plan")
+            source = network.source(layer)
+            found = plan_layer(layer, source, plan, max_depth=max_depth, complement=complement)
+            plans[layer.name] = found
+            costs[layer.name] = plan_cost(found, layer, source).to_json()
+    stages = network_stages(network, plans, beats=beats, pipeline=pipeline, scores=scores)
+    twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
+    if twice:
+        raise BuildError(f"two stages would be called {twice[0]}", remedy="rename the layer")
+    progress("images through the golden model")
+    count = _IMAGES if network.samples is None else len(network.samples.images)
+    images, _ = make_images(network, max(count, 1), seed=0)
+    frames = make_frames(network, images, _BENCH_FRAMES)
+    files = NetworkFiles(network, stages, plans, costs, beats, frames, pipeline)
+
+    def write(folder: Path) -> None:
+        progress(f"{network.name}: Amaranth to Verilog")
+        files.write(folder)
+
+    write_build(directory, network.name, {network.name: (files.top, write)}, versions())
+    manifest = read_manifest(directory / files.top, "network")
+    return NetworkBuild(
+        directory, network.name, beats.frame, files.interval, tuple(manifest["stages"])
+    )
+
+
+def network_directory(directory: Path) -> Path | None:
+    """Return the network's directory of a build; None where the build holds layers.
+
+    Raises
+    ------
+    BuildError
+        If this is not a build.
+    """
+    tops = read_manifest(directory, "build")["layers"]
+    for top in tops.values() if isinstance(tops, dict) else []:
+        try:
+            read_manifest(directory / str(top), "network")
+        except BuildError:
+            continue
+        return directory / str(top)
+    return None

@@ -1,0 +1,222 @@
+"""The files of a whole network: hardware, frames, benches, scripts, manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..gateware.network_core import AxiStreamNetwork
+from ..model import Argmax, Network, save
+from ..plan.layer_plan import LayerPlan
+from ..plan.text import dump
+from .frames import Field, Frames, write_bench_frames, write_volume
+from .manifest import manifest_text, versions
+from .names import class_name, top_name
+from .sources import component_texts, literal, readout_fields
+from .stages import UNITS, Beats, Stage, positions
+from .templates import render, synthesis_targets
+from .verilog import to_rtlil, to_verilog
+
+__all__ = ["NetworkFiles"]
+
+_SPLIT_FLAGS = ("--output-split", "20000", "--output-split-cfuncs", "2000")
+_VERILATOR_FLAGS = ("-Wno-fatal", "--no-public-flat-rw", *_SPLIT_FLAGS)
+_MAKE_FLAGS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
+# Thousands of frames pay for a better compiled design.
+_HARNESS_FLAGS = ("-O3", "-CFLAGS", "-O2", *_SPLIT_FLAGS)
+
+
+@dataclass(frozen=True)
+class NetworkFiles:
+    """Everything a network's directory is written from.
+
+    Attributes
+    ----------
+    network
+        The network.
+    stages
+        Its stages.
+    plans
+        The plans of its layers with weights.
+    costs
+        Their costs as they go to the manifest.
+    beats
+        Of the input.
+    frames
+        Real or random images, and what must come of them.
+    pipeline
+        Adder levels between registers, or None.
+    """
+
+    network: Network
+    stages: list[Stage]
+    plans: Mapping[str, LayerPlan]
+    costs: Mapping[str, Mapping[str, object]]
+    beats: Beats
+    frames: Frames
+    pipeline: int | None
+
+    @property
+    def top(self) -> str:
+        """Return the name of the module and the files."""
+        return top_name(self.network.name.replace("-", "_"))
+
+    @property
+    def interval(self) -> int:
+        """Return the cycles of a frame in steady state: those of the slowest stage."""
+        return max([self.beats.frame, *(stage.cycles for stage in self.stages)])
+
+    @property
+    def answer(self) -> int:
+        """Return the beats of an answer."""
+        return positions(self.network.tensors[self.network.layers[-1].name])
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many frames may have come in whole before the answer of the first is out."""
+        return 4
+
+    @cached_property
+    def fields(self) -> list[Field]:
+        """Return the fields of a beat of the answer, the first at the LSB."""
+        last = self.network.layers[-1]
+        edge = self.network.tensors[last.name]
+        if not isinstance(last, Argmax):
+            return [Field("elements", edge.channels, edge.format.width, edge.format.signed)]
+        source = self.network.source(last)
+        found = [Field("class", 1, max((source.size - 1).bit_length(), 1), False)]
+        if self.stages[-1].options["scores"]:
+            found.append(Field("scores", source.size, source.format.width, source.format.signed))
+        return found
+
+    def hardware(self) -> AxiStreamNetwork:
+        """Return the network as a component."""
+        stages = [(stage.name, stage.component()) for stage in self.stages]
+        return AxiStreamNetwork(
+            stages, beats=self.beats.frame, answers=self.answer, in_flight=self.in_flight
+        )
+
+    def write(self, directory: Path) -> None:
+        """Write all files of the network into an empty directory."""
+        hardware = self.hardware()
+        ports = hardware.port_list()
+        rtlil = to_rtlil(hardware, self.top)
+        values = self._values(hardware)
+        texts = {
+            f"{self.top}.il": rtlil,
+            f"{self.top}.v": to_verilog(rtlil),
+            f"{self.top}.py": render("network/network.py.j2", **values, **self._source()),
+            f"test_{self.top}.py": render("network/test_network.py.j2", **values),
+            "harness.cpp": render("network/harness.cpp.j2", **values),
+            "Makefile": render("network/Makefile.j2", **values),
+            "cocotb.mk": render("layer/cocotb.mk.j2", **values),
+            "verilator.vlt": render("network/verilator.vlt.j2", **values),
+            "manifest.json": manifest_text("network", self._manifest(ports, values)),
+        }
+        for name, plan in self.plans.items():
+            texts[f"plans/{name}.txt"] = dump(plan.graph)
+        for target in synthesis_targets():
+            texts[f"synth/{target}.ys"] = render(
+                f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target
+            )
+        texts.update(component_texts())
+        for name, text in texts.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        widths = {
+            layer.name: self.network.tensors[layer.name].format.width
+            for layer in self.network.layers
+        }
+        write_bench_frames(directory / "vectors", self.frames, self.beats, self.fields, widths)
+        write_volume(directory / "volume", self.frames, self.beats, self.fields)
+        save(self.network, directory / "network.npz")
+
+    def _values(self, hardware: AxiStreamNetwork) -> dict[str, Any]:
+        widths = {name: width for name, _, width in hardware.port_list()}
+        edges = {stage.layer: stage.name for stage in self.stages if stage.layer != "input"}
+        return {
+            "network": self.network.name,
+            "top": self.top,
+            "class_name": class_name(self.top),
+            "summary": f"Network {self.network.name}: images in, answers out.",
+            "interval": self.interval,
+            "beats": self.beats.frame,
+            "answer": self.answer,
+            "in_flight": self.in_flight,
+            "input_bytes": widths["s_axis_tdata"] // 8,
+            "output_bytes": widths["m_axis_tdata"] // 8,
+            "output": self.network.layers[-1].name,
+            "edges": list(edges.items()),
+            "patience": 100_000 + 100 * self.interval,
+            "volume": len(self.frames.images),
+            "verilator_flags": _VERILATOR_FLAGS,
+            "make_flags": _MAKE_FLAGS,
+            "harness_flags": _HARNESS_FLAGS,
+            "targets": synthesis_targets(),
+        }
+
+    def _source(self) -> dict[str, object]:
+        """Return what the Amaranth source needs."""
+        units = {stage.unit for stage in self.stages} | {"AxiStreamNetwork"}
+        modules = {unit: UNITS[unit].__module__.rpartition(".")[2] for unit in units & set(UNITS)}
+        modules["AxiStreamNetwork"] = "network_core"
+        calls, readouts = [], []
+        for stage in self.stages:
+            options = ", ".join(f"{key}={literal(value)}" for key, value in stage.options.items())
+            if stage.core is None:
+                calls.append((stage.name, f"{stage.unit}({options})"))
+            else:
+                calls.append((stage.name, f'core("{stage.layer}", {options})'))
+                _, readout = stage.core
+                readouts.append((stage.layer, type(readout).__name__, readout_fields(readout)))
+        imports = sorted((module, unit) for unit, module in modules.items())
+        return {"imports": imports, "stages": calls, "readouts": readouts}
+
+    def _manifest(
+        self, ports: Sequence[tuple[str, str, int]], values: Mapping[str, Any]
+    ) -> dict[str, object]:
+        source = self.network.input
+        return {
+            "network": self.network.name,
+            "top": self.top,
+            "ports": [
+                {"name": name, "direction": direction, "width": width}
+                for name, direction, width in ports
+            ],
+            "input": {
+                "shape": list(source.shape),
+                "signed": source.format.signed,
+                "order": "(y, x, channel), element 0 of a beat at the least significant bit",
+                "beats": asdict(self.beats),
+            },
+            "output": {
+                "beats": self.answer,
+                "order": "fields one behind the other, the first at the least significant bit",
+                "fields": [asdict(field) for field in self.fields],
+            },
+            "interval_cycles": self.interval,
+            "pipeline": self.pipeline,
+            "edges": dict(values["edges"]),
+            "stages": [
+                {
+                    "name": stage.name,
+                    "layer": stage.layer,
+                    "unit": stage.unit,
+                    "cycles": stage.cycles,
+                }
+                for stage in self.stages
+            ],
+            "plans": {
+                name: {"method": plan.method, **self.costs[name]}
+                for name, plan in self.plans.items()
+            },
+            "targets": values["targets"],
+            "verilator_flags": list(_VERILATOR_FLAGS),
+            "make_flags": list(_MAKE_FLAGS),
+            "harness_flags": list(_HARNESS_FLAGS),
+            "versions": versions(),
+        }
