@@ -1,13 +1,20 @@
 """The sub-bit plan: each kernel of an input channel is computed once for all output channels.
 
 The computation sharing of sub-bit networks, in the spatial style. The kernels that the output
-channels have for one input channel are few where weights come from a small subset, and at most
-2 ** (ky * kx - 1) up to negation. Each of them that occurs is one count of matches, and an output
-channel is one sum of counts. A negated kernel is the same count taken away: the matches that it
-leaves are a constant, which goes to the output.
+channels have for one input channel are few where weights come from a small subset. Each that
+occurs is a value computed once, and an output channel is one sum of such values.
+
+What is shared is the difference of a kernel from a *base*, one of the kernels of that input
+channel: P_k = P_base - d + 2 m, where m counts matches over the d weights in which k differs (Eq. 3
+of the MST supplement, for kernels). The bases of all input channels together are one row, whose
+count is computed once and goes into every sum. So what a sum adds for an input channel has the
+width of d, mostly 3 bits or less, where a kernel's count would have 4, and nothing where the
+kernel is the base. All -d of a row are a constant, which goes to the output.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,79 +23,152 @@ from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
 from .graph import AdderGraph, Count, Node, Output, Sum
 from .kernels import vector_of_inputs
-from .rows import DistinctRows, distinct_rows
+from .rows import distinct_rows
 
 __all__ = ["subbit_graph"]
 
+# The area of a bit of a sum to that of a weight in the difference of a kernel, in LUT6.
+_BIT, _WEIGHT = 4, 3
+
 
 def subbit_graph(layer: LinearLayer, source: Tensor, complement: bool = True) -> AdderGraph:
-    """Return the graph of shared kernels: their counts, and one sum a distinct row.
+    """Return the graph of shared kernels: their differences, and one sum a distinct row.
 
     A kernel is the weights of one input channel; those of 1x1 convolutions and dense layers are
-    of 8 consecutive inputs. Kernels, and rows, that are negations of one another share their
-    node unless ``complement`` is False. Integers are summed, bits counted.
+    of 8 consecutive inputs. Rows that are complements share their node unless ``complement`` is
+    False. Integers are summed, bits counted.
     """
     bits = isinstance(source.format, Bipolar)
     inputs = layer.patch_size()
+    low, high = (0, 1) if bits else (source.format.low, source.format.high)
     nodes: list[Node] = []
     outputs: list[Output] = []
     for rows in distinct_rows(layer, source, complement):
-        made, sums = _sums(layer, rows, inputs + len(nodes), bits, complement)
-        nodes += made
+        vectors = _vectors(rows.inputs, rows.signs, vector_of_inputs(layer, rows.inputs))
+        chosen = [_with_base(one, high - low) for one in vectors]
+        start = inputs + len(nodes)
+        base = np.empty(len(rows.inputs), dtype=np.int8)
+        for one in chosen:
+            base[one.columns] = one.kernels[0]
+        nodes.append(_row_sum(rows.inputs, base, "base", bits))
+        terms: list[list[_Term]] = [[] for _ in rows.first]
+        for number, one in enumerate(chosen):
+            made, shared = _differences(one, inputs + len(nodes), f"vector{number}", bits)
+            nodes += made
+            for row, kernel in enumerate(one.kernel.tolist()):
+                if kernel:
+                    terms[row].append(shared[kernel - 1])
+        values = []
+        for channel, added in zip(rows.first.tolist(), terms, strict=True):
+            values.append(inputs + len(nodes) if added else start)
+            if added:
+                nodes.append(_sum_of(start, added, f"channel{channel}"))
         for channel, row, inverted in zip(
             rows.channels.tolist(), rows.row.tolist(), rows.inverted.tolist(), strict=True
         ):
-            value, sign, constant = sums[row]
+            constant = sum(term.constant for term in terms[row])
             if inverted:
-                sign, constant = -sign, (len(rows.inputs) if bits else 0) - constant
-            outputs.append(Output(channel, value, sign, constant))
-    low, high = (0, 1) if bits else (source.format.low, source.format.high)
+                constant = (len(rows.inputs) if bits else 0) - constant
+            outputs.append(Output(channel, values[row], -1 if inverted else 1, constant))
     outputs.sort(key=lambda output: output.channel)
     return AdderGraph(inputs, low, high, tuple(nodes), tuple(outputs))
 
 
-def _sums(
-    layer: LinearLayer, rows: DistinctRows, start: int, bits: bool, complement: bool
-) -> tuple[list[Node], list[tuple[int, int, int]]]:
-    """Return the nodes of a group, from value ``start`` on, and (value, sign, constant) by row."""
-    nodes: list[Node] = []
-    vector = vector_of_inputs(layer, rows.inputs)
-    numbers = np.unique(vector)
-    # of each row and vector: the value of its kernel, the sign of it, and the constant beside it
-    values = np.empty((len(rows.first), len(numbers)), dtype=np.int32)
-    signs = np.ones(values.shape, dtype=np.int8)
-    constants = np.zeros(values.shape, dtype=np.int64)
-    for at, number in enumerate(numbers.tolist()):
-        columns = np.flatnonzero(vector == number)
-        taps, kernels = rows.inputs[columns], rows.signs[:, columns]
-        if complement:
-            signs[:, at] = kernels[:, 0]
-            kernels = kernels * kernels[:, :1]
-        kinds, kind = np.unique(kernels, axis=0, return_inverse=True)
-        made = [start + len(nodes) + k for k in range(len(kinds))]
-        if len(taps) == 1:  # the input itself
-            made = taps.tolist() * len(kinds)
-            signs[:, at] = rows.signs[:, columns[0]]
-        else:
-            label = f"vector{number}_kernel"
-            nodes += [_kernel(taps, row, f"{label}{k}", bits) for k, row in enumerate(kinds)]
-        values[:, at] = np.array(made, dtype=np.int32)[kind.reshape(-1)]
-        constants[:, at] = (signs[:, at] < 0) * (len(taps) if bits else 0)
+@dataclass(frozen=True, eq=False)
+class _Vector:
+    """The kernels of one input channel, or of one vector of inputs.
 
+    Attributes
+    ----------
+    columns
+        (length,): where its weights stand in a row.
+    taps
+        int32 (length,): the inputs that they belong to.
+    kernels
+        int8 (kinds, length): the distinct kernels as signs.
+    kernel
+        (rows,): which of them each row has.
+    """
+
+    columns: NDArray[np.int64]
+    taps: NDArray[np.int32]
+    kernels: NDArray[np.int8]
+    kernel: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Term:
+    """What a row adds for a kernel: ``2 * sign * value + constant``."""
+
+    value: int
+    sign: int
+    constant: int
+
+
+def _vectors(
+    inputs: NDArray[np.int32], signs: NDArray[np.int8], vector: NDArray[np.int64]
+) -> list[_Vector]:
     found = []
-    for row, channel in enumerate(rows.first.tolist()):
-        constant = int(constants[row].sum())
-        if len(numbers) == 1:
-            found.append((int(values[row, 0]), int(signs[row, 0]), constant))
-            continue
-        found.append((start + len(nodes), 1, constant))
-        shifts = np.zeros(len(numbers), dtype=np.int8)
-        nodes.append(Sum(values[row], signs[row], shifts, 0, f"channel{channel}"))
-    return nodes, found
+    for number in np.unique(vector).tolist():
+        columns = np.flatnonzero(vector == number)
+        kernels, kernel = np.unique(signs[:, columns], axis=0, return_inverse=True)
+        found.append(_Vector(columns, inputs[columns], kernels, kernel.reshape(-1)))
+    return found
 
 
-def _kernel(taps: NDArray[np.int32], row: NDArray[np.int8], label: str, bits: bool) -> Node:
-    """Return the count of matches of a kernel, or the signed sum of integers."""
+def _with_base(vector: _Vector, span: int) -> _Vector:
+    """Return the vector with the kernel first that makes the best base.
+
+    It weighs the bits that rows add, and the weights in which kernels differ from the base.
+    ``span`` is the greatest difference of two values of an input.
+    """
+    length = len(vector.columns)
+    width = np.array([(span * d).bit_length() for d in range(length + 1)])
+    product = vector.kernels.astype(np.int64) @ vector.kernels.T
+    distance = (length - product) // 2
+    rows = np.bincount(vector.kernel)
+    area = _BIT * (rows @ width[distance]) + _WEIGHT * width[1] * distance.sum(axis=0)
+    base = int(area.argmin())
+    order = np.concatenate([[base], np.delete(np.arange(len(rows)), base)])
+    place = np.argsort(order)
+    return _Vector(vector.columns, vector.taps, vector.kernels[order], place[vector.kernel])
+
+
+def _differences(
+    vector: _Vector, start: int, label: str, bits: bool
+) -> tuple[list[Node], list[_Term]]:
+    """Return the nodes of a vector, from value ``start`` on, and the term of each kernel.
+
+    Those are the kernels after the base. A single weight needs no node: it is the input, or 1 less
+    the input.
+    """
+    nodes: list[Node] = []
+    terms = []
+    for number, kernel in enumerate(vector.kernels[1:], start=1):
+        at = np.flatnonzero(kernel != vector.kernels[0])
+        taps, signs = vector.taps[at], kernel[at]
+        constant = -len(at) if bits else 0
+        if len(at) == 1:
+            sign = int(signs[0])
+            terms.append(_Term(int(taps[0]), sign, constant + (2 if bits and sign < 0 else 0)))
+        else:
+            terms.append(_Term(start + len(nodes), 1, constant))
+            nodes.append(_row_sum(taps, signs, f"{label}_kernel{number}", bits))
+    return nodes, terms
+
+
+def _row_sum(taps: NDArray[np.int32], signs: NDArray[np.int8], label: str, bits: bool) -> Node:
+    """Return the count of matches over taps, or the signed sum of integers."""
     if bits:
-        return Count(taps, row < 0, label)
-    return Sum(taps, row, np.zeros(len(taps), dtype=np.int8), 0, label)
+        return Count(taps, signs < 0, label)
+    return Sum(taps, signs, np.zeros(len(taps), dtype=np.int8), 0, label)
+
+
+def _sum_of(base: int, terms: list[_Term], label: str) -> Sum:
+    return Sum(
+        np.array([base, *(term.value for term in terms)], dtype=np.int32),
+        np.array([1, *(term.sign for term in terms)], dtype=np.int8),
+        np.array([0, *(1 for _ in terms)], dtype=np.int8),
+        0,
+        label,
+    )
