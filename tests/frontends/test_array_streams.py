@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bnn2hw import golden
 from bnn2hw.errors import ImportFailure
+from bnn2hw.frontends import arrays as arrays_module
 from bnn2hw.frontends import import_arrays
 from bnn2hw.model import Affine, Integer, Network, Quantize, SumPool
 
@@ -39,6 +40,7 @@ ARRAYS: dict[str, NDArray[Any]] = {
     "w": np.array([[1, 2, 3], [-1, 0, 2]]),
     "huge": np.array([[1 << 50, 0, 0], [0, 0, 0]]),
     "none": np.zeros(0, np.int64),
+    "wide": np.full((2, 1), 1 << 38),
     "real": np.ones(3),
 }
 DESCRIPTION: dict[str, Any] = {
@@ -227,6 +229,14 @@ def test_a_wrong_description_is_told(tmp_path: Path, case: str) -> None:
         imported(tmp_path, description)
     assert str(caught.value).startswith(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_popcounts_of_many_inputs_with_wide_weights_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays_module._Import, "_popcount_size", lambda *_: 1 << 26)
+    with pytest.raises(ImportFailure, match="added: weights times popcounts do not fit 63 bits"):
+        imported(tmp_path, layer(4, weights="wide"))
 
 
 values = st.one_of(

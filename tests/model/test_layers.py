@@ -151,7 +151,8 @@ def test_bounds_are_reached_and_not_left(network: Network) -> None:
                 assert low[class_, channel] == sum(least for least, _ in terms)
                 assert high[class_, channel] == sum(most for _, most in terms)
         if layer.threshold is None:
-            assert network.tensors[layer.name].format == Integer(int(low.min()), int(high.max()))
+            bounds = Integer(int(low.min()), int(high.max()), source.format.fraction)
+            assert network.tensors[layer.name].format == bounds
 
 
 def test_groups_read_their_own_channels() -> None:
