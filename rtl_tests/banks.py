@@ -138,15 +138,20 @@ def _parts() -> dict[str, Any]:
     return parts
 
 
-class Bank(wiring.Component):
-    """All of it; each port is named ``<name>__<port>``."""
+def units(folder: Path) -> dict[str, Any]:
+    """Return cores, mutants (made in a folder) and components by name."""
+    found: dict[str, Any] = {name: axi_layer(design) for name, design in CORES.items()}
+    for name in MUTANTS:
+        layer = load_mutant(name, folder, module="axi_stream").AxiStreamLayer
+        found[f"mutant_{name}"] = axi_layer(MUTANT, layer)
+    return found | _parts()
 
-    def __init__(self, folder: Path) -> None:
-        self._units: dict[str, Any] = {name: axi_layer(d) for name, d in CORES.items()}
-        for name in MUTANTS:
-            layer = load_mutant(name, folder, module="axi_stream").AxiStreamLayer
-            self._units[f"mutant_{name}"] = axi_layer(MUTANT, layer)
-        self._units |= _parts()
+
+class Bank(wiring.Component):
+    """Units side by side; each port is named ``<name>__<port>``."""
+
+    def __init__(self, units: Mapping[str, Any]) -> None:
+        self._units = dict(units)
         ports = {}
         for unit, component in self._units.items():
             for port, member in component.signature.members.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bnn2hw.emit.verilog import to_rtlil, to_verilog
-from rtl_tests.banks import CORES, MUTANTS, POPCOUNTS, REUSES, SUMS, Bank
+from rtl_tests.banks import CORES, MUTANTS, POPCOUNTS, REUSES, SUMS, Bank, units
 from rtl_tests.simulation import build, run
 
 TESTS = 6 * len(CORES) + len(MUTANTS) + 2 * len(POPCOUNTS) + len(REUSES) + 2 * len(SUMS)
@@ -15,7 +15,7 @@ TESTS = 6 * len(CORES) + len(MUTANTS) + 2 * len(POPCOUNTS) + len(REUSES) + 2 * l
 
 @pytest.mark.slow
 def test_bank(tmp_path: Path) -> None:
-    bank = Bank(tmp_path)
+    bank = Bank(units(tmp_path))
     folder = build(tmp_path, "bank", to_verilog(to_rtlil(bank, "bank")))
     plusargs = [f"+{name}_latency={latency}" for name, latency in bank.latencies().items()]
     results = run(folder, "bank", ["rtl_tests.bench_cores", "rtl_tests.bench_parts"], plusargs)

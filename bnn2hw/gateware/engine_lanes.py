@@ -144,7 +144,7 @@ class Accumulators(wiring.Component):
             with m.If(self.write & self.advance):
                 m.d.sync += sums.eq(self.o)
             return sums
-        m.submodules.memory = memory = Memory(shape=width, depth=self._places, init=[])
+        m.submodules.places = memory = Memory(shape=width, depth=self._places, init=[])
         reader, writer = memory.read_port(), memory.write_port()
         m.d.comb += [
             reader.addr.eq(self.place_next),

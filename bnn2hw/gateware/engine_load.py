@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -55,14 +55,13 @@ class Loader(wiring.Component):
         beat = Signal(range(max(self._beats)))
         address, memory = Signal(self.address.shape()), Signal(self.memory.shape())
         word = Signal(self.data.shape(), reset_less=True)
-        beats = Array(Const(count - 1) for count in self._beats)
-        depths = Array(Const(depth - 1) for _, depth in self._memories)
+        depths = [depth for _, depth in self._memories]
         last_beat, last_address, last_memory = Signal(), Signal(), Signal()
         m.d.comb += [
             self.load.ready.eq(1),
             self.data.eq(word),
-            last_beat.eq(beat == beats[memory]),
-            last_address.eq(address == depths[memory]),
+            last_beat.eq(beat == self._select(memory, self._beats) - 1),
+            last_address.eq(address == self._select(memory, depths) - 1),
             last_memory.eq(memory == len(self._memories) - 1),
         ]
         with m.If(self.load.valid):
@@ -93,3 +92,10 @@ class Loader(wiring.Component):
             self.memory.eq(target),
         ]
         return m
+
+    def _select(self, memory: Value, numbers: Sequence[int]) -> Value:
+        """Return the number of the memory."""
+        value: Value = Const(numbers[-1])
+        for number, constant in reversed(list(enumerate(numbers[:-1]))):
+            value = Mux(memory == number, Const(constant), value)
+        return value

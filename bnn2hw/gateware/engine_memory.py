@@ -57,7 +57,7 @@ class EngineMemory(wiring.Component):
                 with m.If(self.write):
                     m.d.sync += word.eq(self.write_data)
             return m
-        m.submodules.memory = memory = Memory(
+        m.submodules.words = memory = Memory(
             shape=self._width, depth=len(self._init), init=self._init
         )
         reader = memory.read_port()

@@ -155,24 +155,27 @@ class _Banks(wiring.Component):
         filling, reading, full = Signal(), Signal(), Signal(2)
         batch, pixel = Signal(self.batch.shape()), Signal(self.pixel.shape())
         m.d.comb += [
-            self.writable.eq(~full.bit_select(filling, 1)),
-            self.full.eq(full.bit_select(reading, 1)),
+            self.writable.eq(~Mux(filling, full[1], full[0])),
+            self.full.eq(Mux(reading, full[1], full[0])),
             self.batch.eq(batch),
             self.batch_next.eq(batch),
             self.last.eq(batch == self._batches - 1),
         ]
+        filled = Signal()
         with m.If(self.write):
             m.d.comb += self.batch_next.eq(Mux(self.last, 0, batch + 1))
             m.d.sync += batch.eq(self.batch_next)
             with m.If(self.last):
-                m.d.sync += pixel.eq(pixel + 1)
-                with m.If(pixel == self._pixels - 1):
-                    m.d.sync += pixel.eq(0)
-                    m.d.sync += filling.eq(~filling)
-                    m.d.sync += full.bit_select(filling, 1).eq(1)
-        with m.If(self.release):
-            m.d.sync += full.bit_select(reading, 1).eq(0)
-            m.d.sync += reading.eq(~reading)
+                m.d.comb += filled.eq(pixel == self._pixels - 1)
+                m.d.sync += pixel.eq(Mux(filled, 0, pixel + 1))
+        m.d.sync += [
+            filling.eq(filling ^ filled),
+            reading.eq(reading ^ self.release),
+            full.eq(
+                (full | Cat(filled & ~filling, filled & filling))
+                & ~Cat(self.release & ~reading, self.release & reading)
+            ),
+        ]
 
         contents = []
         for bank in range(2):

@@ -51,9 +51,9 @@ MUTANTS = {
 
 ENGINE_MUTANTS = {
     "stale_table_half": ("engine_table", "Mux(reading, Cat", "Mux(~reading, Cat"),
-    "table_overwritten_while_read": ("engine_table", "writable.eq(~full.bit_select(filling, 1))",
+    "table_overwritten_while_read": ("engine_table", "writable.eq(~Mux(filling, full[1], full[0]))",
                                      "writable.eq(1)"),
-    "table_read_before_it_is_full": ("engine_table", "self.full.eq(full.bit_select(reading, 1))",
+    "table_read_before_it_is_full": ("engine_table", "self.full.eq(Mux(reading, full[1], full[0]))",
                                      "self.full.eq(1)"),
     "table_of_the_other_pixel": ("engine_table", "& (pixel == number)", "& (pixel != number)"),
     "subset_one_batch_late": ("engine_table", "address.eq(self._banks.batch_next)",
