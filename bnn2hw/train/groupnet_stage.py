@@ -10,7 +10,7 @@ from .. import golden
 from ..errors import TrainingError
 from ..model import Affine, BaseGroup, Layer, Network, Tensor
 from .data import Dataset
-from .dataflow import Graph
+from .dataflow import Gate, Graph, Weighted
 from .fixed_point import BUDGET, HEADROOM, Lowered, lower
 from .groupnet_network import build_graph
 from .networks import BatchNorm, BinaryNetwork, Stage
@@ -96,21 +96,32 @@ class GroupnetStage(Stage):
         """Return the parallel bases."""
         return self.integers.groups
 
+    @torch.no_grad()
     def notes(self) -> Mapping[str, str]:
-        """Return which formats there are and why."""
+        """Return which formats, gates and learned scales there are."""
         if self.exact:
-            return {"fixed point": "all streams are integers; nothing is rounded"}
-        streams = [
-            layer.format.width
-            for layer in self.integers.layers
-            if isinstance(layer, Affine) and layer.format.fraction == self.fraction
-        ]
-        return {
-            "fixed point": f"{self.fraction} fraction bits in all rounded streams, the least "
-            f"number that loses at most {100 * BUDGET:g} points of accuracy on the validation "
-            f"images; at most {max(streams)} bits in all, for {HEADROOM:g} times the greatest "
-            "magnitude over the training images"
-        }
+            formats = "all streams are integers; nothing is rounded"
+        else:
+            rounded = [layer for layer in self.integers.layers if isinstance(layer, Affine)]
+            formats = (
+                f"{self.fraction} fraction bits in all rounded streams, the least number that "
+                f"loses at most {100 * BUDGET:g} points of accuracy on the validation images; at "
+                f"most {max(layer.format.width for layer in rounded)} bits in all, for "
+                f"{HEADROOM:g} times the greatest magnitude over the training images"
+            )
+        notes = {"fixed point": formats}
+        gates, scales = [], []
+        for name, operation in self.graph.operations.items():
+            if isinstance(operation, Gate):
+                gates.append(f"{name} s = {float(operation.coefficients()[0]):.4f}")
+            elif isinstance(operation, Weighted) and operation.scales.requires_grad:
+                values = ", ".join(f"{float(scale):.4f}" for scale in operation.coefficients())
+                scales.append(f"{name} lambda = {values}")
+        if gates:
+            notes["gates"] = "; ".join(gates)
+        if scales:
+            notes["scales"] = "; ".join(scales)
+        return notes
 
 
 def _renew_statistics(graph: Graph, images: torch.Tensor) -> None:
