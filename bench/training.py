@@ -45,7 +45,8 @@ class Result:
         Of the run.
     figures
         ``accuracy_float`` and ``accuracy_golden`` (train, validation, test; 0 to 1), ``last``,
-        the last record of the history (see :class:`bnn2hw.train.loop.Trained`), and ``seconds``.
+        the last record of the history (see :class:`bnn2hw.train.loop.Trained`), ``validation``,
+        the accuracy after every epoch, and ``seconds``.
     model
         The model file.
     """
@@ -93,6 +94,7 @@ def run(values: dict[str, Any], seed: int) -> None:
         "accuracy_float": asdict(trained.accuracy_float),
         "accuracy_golden": asdict(trained.accuracy_golden),
         "last": trained.history[-1],
+        "validation": [record["validation"] for record in trained.history],
         "seconds": time.perf_counter() - start,
     }
     part = path.with_suffix(".part")
