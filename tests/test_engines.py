@@ -1,0 +1,193 @@
+"""Sequential engines from the network to a simulated build, on the command line too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import bnn2hw
+from bnn2hw.cli import app
+from bnn2hw.engines import EngineBuild, generate_engine
+from bnn2hw.errors import Bnn2hwError, PlanError, UsageError, VerificationError
+from bnn2hw.model import Network, Samples, save
+from bnn2hw.plan.counting import LayerShape
+from bnn2hw.plan.engine import EngineParameters, cycles, schedule
+from tests.gateware.engines import layer_of
+from tests.helpers import conv_network
+
+
+def subbit_network(threshold: bool = True) -> Network:
+    """Return a padded 3x3 convolution of 6 channels whose kernels come from 8, and two images."""
+    rng = np.random.default_rng(0)
+    layer, source = layer_of(
+        rng, (3, 3), 3, 6, size=(5, 5), book=(3, False), padding=1, threshold=threshold
+    )
+    images = rng.integers(0, 2, (2, 5, 5, 3)).astype(np.int32)
+    return Network("net", source, (layer,), samples=Samples(images))
+
+
+def generate(network: Network, out: Path, **options: object) -> EngineBuild:
+    parameters = EngineParameters(lanes=4, kernel_units=3, pixels=2)
+    return generate_engine(network, ["conv"], parameters, out=out, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "loadable", "threshold"), [("subbit", True, True), ("binary", False, False)]
+)
+def test_a_build_simulates(mode: str, loadable: bool, threshold: bool, tmp_path: Path) -> None:
+    network = subbit_network(threshold)
+    build = generate(network, tmp_path / "out", mode=mode, loadable=loadable)
+    (result,) = bnn2hw.simulate(build.directory, vectors=20)
+    assert (result.real, result.random) == (10, 10)
+    assert result.corner == 20
+    (layer,) = build.layers
+    timing = layer.schedule
+    positions = schedule(
+        EngineParameters(lanes=4, kernel_units=3, pixels=2, tau=3),
+        LayerShape("conv", (3, 3), 3, 6, (5, 5)),
+        mode,
+        positions=40,
+    )
+    assert result.cycles == positions.cycles
+    assert timing.positions == 25
+
+
+@pytest.mark.slow
+def test_a_wrong_weight_is_found(tmp_path: Path) -> None:
+    build = generate(subbit_network(threshold=False), tmp_path / "out", mode="subbit")
+    top = build.directory / "conv"
+    source = top / "conv.py"
+    words = (top / "weights.hex").read_text().splitlines()
+    words[0] = f"{int(words[0], 16) ^ 1:0{len(words[0])}x}"
+    (top / "weights.hex").write_text("\n".join(words) + "\n")
+    text = subprocess.run(
+        [sys.executable, "-I", str(source)], capture_output=True, text=True, check=True
+    ).stdout
+    assert text != (top / "conv.v").read_text()
+    (top / "conv.v").write_text(text)
+    with pytest.raises(VerificationError, match="layer conv channel 0 patch"):
+        bnn2hw.simulate(build.directory, vectors=10)
+
+
+def test_the_amaranth_source_gives_the_same_verilog(tmp_path: Path) -> None:
+    build = generate(subbit_network(), tmp_path / "out")
+    source = build.directory / "conv" / "conv.py"
+    done = subprocess.run(
+        [sys.executable, "-I", str(source)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == source.with_suffix(".v").read_text(), done.stderr
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        generate(subbit_network(), tmp_path / folder, loadable=True)
+    names = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
+    assert Path("conv/load.txt") in names
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_manifest_counts_the_memories(tmp_path: Path) -> None:
+    build = generate(subbit_network(), tmp_path / "out")
+    manifest = json.loads((build.directory / "conv" / "manifest.json").read_text())
+    assert manifest["style"] == "sequential"
+    # 3 bits an index of 8 lanes' worth of 6 channels and 3 inputs; 9 units of a kernel in 3 batches
+    assert manifest["plan"]["memory_bits"]["weights"] == 3 * 8 * 3
+    assert manifest["plan"]["memory_bits"]["subset"] == 9 * 9
+    assert manifest["plan"]["cycles_per_image"] == build.layers[0].schedule.cycles
+    ports = {port["name"]: port["width"] for port in manifest["ports"]}
+    assert (ports["s_axis_tdata"], ports["s_axis_tuser"], ports["m_axis_tdata"]) == (16, 9, 8)
+
+
+@pytest.mark.parametrize("target", ["ecp5"])
+def test_a_build_synthesises_with_block_ram(target: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    layer, source = layer_of(rng, (3, 3), 64, 64, book=(4, True))
+    build = generate_engine(
+        Network("net", source, (layer,)),
+        ["conv"],
+        EngineParameters(lanes=8, kernel_units=4),
+        out=tmp_path / "out",
+    )
+    (found,) = bnn2hw.synthesise(build.directory, [target])
+    assert found.plan == "subbit"
+    assert found.result.cells.memories >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lanes": 0}, "an engine with lanes of 0 makes no sense; give 1 to 4096"),
+        ({"kernel_units": 1000}, "an engine with kernel units of 1000 makes no sense"),
+        ({"tau": 10}, "an engine with tau of 10 makes no sense; give 1 to 9"),
+        ({"word_width": 0}, "an engine with word width of 0 makes no sense"),
+    ],
+)
+def test_parameters_out_of_range(options: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        EngineParameters(**options)
+    assert str(caught.value).startswith(message)
+
+
+def refusal(network: Network, out: Path, **options: object) -> Bnn2hwError:
+    with pytest.raises(Bnn2hwError) as caught:
+        generate(network, out, **options)
+    assert not out.exists()
+    return caught.value
+
+
+def test_layers_that_have_no_schedule(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    error = refusal(conv_network(groups=2), out, mode="binary")
+    assert isinstance(error, PlanError)
+    assert str(error) == (
+        "layer conv: the engine has no schedule for 2 groups of channels; split the layer by groups"
+    )
+    rng = np.random.default_rng(0)
+    layer, source = layer_of(rng, (5, 5), 4, 64, size=(8, 8))
+    error = refusal(Network("net", source, (layer,)), out)
+    assert str(error).startswith("layer conv: the layer has no codebook")
+    error = refusal(subbit_network(), out, mode="fast")
+    assert isinstance(error, UsageError)
+    assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary"
+
+
+def test_cycles_are_those_of_one_image() -> None:
+    shape = LayerShape("layer", (3, 3), 128, 128, (28, 28))
+    parameters = EngineParameters(lanes=64, kernel_units=16, tau=5)
+    assert cycles(parameters, shape) == 784 * 128 * 2 + 2 + 3
+    # with one lane bit a cycle: 18 cycles a channel and group
+    binary = EngineParameters(lanes=64, taps=1)
+    assert cycles(binary, shape, "binary") == 784 * 1152 * 2 + 1 + 3
+
+
+@pytest.mark.parametrize("stage", [2, 3, 4])
+def test_lanes_are_busy_in_resnet18(stage: int) -> None:
+    channels, size = 32 << stage, 112 >> stage
+    shape = LayerShape("layer", (3, 3), channels, channels, (size, size))
+    for tau, units in ((6, 32), (5, 16), (4, 8)):
+        timing = schedule(EngineParameters(lanes=64, kernel_units=units, tau=tau), shape)
+        assert timing.utilisation > 0.99
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    save(subbit_network(), tmp_path / "net.npz")
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app,
+        ["engine", str(tmp_path / "net.npz"), "--layer", "conv", "--lanes", "4", "--kernel-units",
+         "8", "--out", str(out), "--json", "-"],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (layer,) = json.loads(done.stdout)["layers"]
+    assert (layer["mode"], layer["tau"]) == ("subbit", 3)
+    # a word of 3 takes 2 groups of lanes, and its table one cycle
+    assert layer["cycles"] == 25 * 3 * 2 + 1 + 3
+    assert (out / "conv" / "subset.hex").is_file()
