@@ -99,6 +99,13 @@ def test_a_first_layer_of_27_signed_bytes(pipeline: int | None) -> None:
     check_sum(members, -13, pipeline, 2)
 
 
+def test_a_base_and_kernels() -> None:
+    """What a channel of a sub-bit plan adds up: widths of 1 to 4 bits, of several levels."""
+    members = [Term(unsigned(9))]
+    members += [Term(unsigned(1 + k % 4), -1 if k % 16 == 0 else 1, 1, k % 3) for k in range(32)]
+    check_sum(members, 0, 2, None)
+
+
 def test_a_sum_of_nothing_is_its_constant() -> None:
     component = SignedSum([], -5, shape=signed(4))
     assert run_component(component, [{}], 0) == [-5]

@@ -39,6 +39,15 @@ def test_every_kind_of_layer_is_equal(
     assert (build.layers[0].latency > 1) == (pipeline is not None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES.keys())
+def test_shared_kernels_are_equal(tmp_path: Path, options: dict[str, object]) -> None:
+    network = conv_network(**options)  # type: ignore[arg-type]
+    build = generate(network, tmp_path / "out", plan="subbit", pipeline=3)
+    (result,) = bnn2hw.simulate(build.directory, vectors=300, stall=0.4)
+    assert (result.real, result.random) == (150, 150)
+
+
 def edit(build: Path, pattern: str, replacement: str) -> None:
     """Change the first match in the Verilog of a build."""
     (path,) = build.glob("*/*.v")
