@@ -290,9 +290,12 @@ def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
     layers, standardise = recipe.network.layers, recipe.network.standardise
     linear = [k for k, layer in enumerate(layers) if not isinstance(layer, PoolRecipe)]
 
-    def binariser(shape: tuple[int, ...], index: int) -> WeightBinariser:
+    def binariser(name: str, shape: tuple[int, ...], index: int) -> WeightBinariser:
         ends: dict[int, End] = {linear[0]: "first", linear[-1]: "last"}
-        return make_binariser(recipe, shape, ends.get(index), standardise=standardise)
+        try:
+            return make_binariser(recipe, shape, ends.get(index), standardise=standardise)
+        except TrainingError as error:
+            raise error.located(layer=name) from None
 
     for k, layer in enumerate(layers):
         if isinstance(layer, ConvRecipe):
@@ -309,7 +312,7 @@ def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
             shape = (layer.channels, channels, layer.kernel, layer.kernel)
             conv = BinaryConv2d(
                 channels, layer.channels, layer.kernel, layer.stride, padding,
-                layer.padding_value, binariser=binariser(shape, k),
+                layer.padding_value, binariser=binariser(name, shape, k),
             )  # fmt: skip
             pool = (f"pool{len(stages) + 1}", size) if size > 1 else None
             stages[name] = ConvStage(name, conv, recipe.estimator, pool)
@@ -317,7 +320,8 @@ def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
         elif isinstance(layer, DenseRecipe):
             name = f"dense{len(stages) + 1}"
             inputs = height * width * channels
-            dense = BinaryLinear(inputs, layer.channels, binariser((layer.channels, inputs), k))
+            weights = binariser(name, (layer.channels, inputs), k)
+            dense = BinaryLinear(inputs, layer.channels, weights)
             last = k == linear[-1]
             stages[name] = (
                 ScoreStage(name, dense) if last else DenseStage(name, dense, recipe.estimator)

@@ -146,9 +146,10 @@ class SubsetBinariser(WeightBinariser):
     """Binarises weights to the nearest kernels of a subset of 2^tau.
 
     The gradient passes straight through to latent weights within [-1, +1]; these are the weights
-    before they are standardised, or a third of all would be stuck beyond. With refinement, every ``update_every``-th step the gradient of a kernel of the subset is the sum
-    of the gradients of all weights that it stands for; then kernels that have become equal to an
-    earlier one are replaced by unused random ones.
+    before they are standardised, or a third of all would be stuck beyond. With refinement, every
+    ``update_every``-th step the gradient of a kernel of the subset is the sum of the gradients of
+    all weights that it stands for; then kernels that have become equal to an earlier one are
+    replaced by unused random ones.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ class SubsetBinariser(WeightBinariser):
         if self.length > MOST_TAPS:
             raise TrainingError(
                 f"a sub-bit kernel has at most {MOST_TAPS} taps, this one has {self.length}",
-                remedy="use smaller kernels or name the layer in subbit.plain",
+                remedy="use smaller kernels",
             )
         if tau > self.length:
             raise TrainingError(
