@@ -10,6 +10,7 @@ from typing import Any
 from ..gateware.axi_stream import AxiStreamLayer
 from ..model import Bipolar, LinearLayer, Network, save
 from ..plan.layer_plan import LayerPlan
+from ..plan.netlist import Netlist
 from ..plan.outputs import BitReadout
 from ..plan.text import dump
 from .manifest import manifest_text, versions
@@ -90,7 +91,11 @@ class LayerFiles:
         }
         for target in synthesis_targets():
             texts[f"synth/{target}.ys"] = render(
-                f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target
+                f"synth/{target}.ys.j2",
+                top=self.top,
+                verilog=f"{self.top}.v",
+                target=target,
+                tables=isinstance(self.plan.graph, Netlist),
             )
         texts.update(component_texts())
         for name, text in texts.items():

@@ -15,8 +15,11 @@ __all__ = ["component_texts", "literal", "readout_fields"]
 _COMPONENTS = (
     "errors.py",
     "toolchain.py",
+    "plan/counters.py",
     "plan/engine_program.py",
     "plan/graph.py",
+    "plan/netlist.py",
+    "plan/netlist_text.py",
     "plan/outputs.py",
     "plan/text.py",
     "emit/verilog.py",

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plan.graph import AdderGraph
+from ..plan.netlist import Netlist
 from ..plan.outputs import Readout
 from .core import LayerCore
 from .threshold import border_width
@@ -31,7 +32,7 @@ class AxiStreamLayer(wiring.Component):
 
     def __init__(
         self,
-        graph: AdderGraph,
+        graph: AdderGraph | Netlist,
         readout: Readout,
         *,
         element_width: int = 1,

@@ -12,8 +12,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..errors import BuildError
 from ..plan.graph import AdderGraph, Count, Node, Sum, interval_width
+from ..plan.netlist import Netlist
 from ..plan.outputs import BitReadout, Readout
-from .pipeline import Pipeline
+from .netlist import BitNetlist, output_shape
+from .pipeline import Pipeline, Wires
 from .popcount import XnorPopcount
 from .sums import ReuseAdder, SignedSum, Term
 from .threshold import SignedOutput, Threshold, border_width
@@ -27,22 +29,22 @@ _WORD_BITS = (1 << 16) - 64
 
 @dataclass(frozen=True)
 class _Value:
-    """A value of the graph as hardware: an element of the patch, a component, or a constant."""
+    """A value of the graph as hardware: an element of the patch, a wire, or a constant."""
 
     name: str
     shape: Shape
     level: int
     component: XnorPopcount | ReuseAdder | SignedSum | None = None
-    constant: int = 0
+    constant: int | None = None
 
 
 class LayerCore(wiring.Component):
     """A layer in the spatial style: a patch in and an output word out in every cycle.
 
     Each node of the graph is a submodule named after its label: a :class:`.XnorPopcount`, a
-    :class:`.ReuseAdder` or a :class:`.SignedSum`. ``readout``, a :class:`.Threshold` or a
-    :class:`.SignedOutput`, makes the output word and holds it in a register. Widths are those of
-    the exact intervals, so nothing wraps.
+    :class:`.ReuseAdder` or a :class:`.SignedSum`; a netlist is one, a :class:`.BitNetlist`.
+    ``readout``, a :class:`.Threshold` or a :class:`.SignedOutput`, makes the output word and
+    holds it in a register. Widths are those of the exact intervals, so nothing wraps.
 
     All registers advance together, whenever the output is free or taken: no path through logic
     leads from ``i`` to payload and valid of ``o``, and a waiting word does not change.
@@ -50,7 +52,7 @@ class LayerCore(wiring.Component):
     Parameters
     ----------
     graph
-        Computes the values of the channels.
+        Computes the values of the channels, as an adder graph or a bit netlist.
     readout
         Makes bits or sums from them.
     element_width, element_signed
@@ -83,7 +85,7 @@ class LayerCore(wiring.Component):
 
     def __init__(
         self,
-        graph: AdderGraph,
+        graph: AdderGraph | Netlist,
         readout: Readout,
         *,
         element_width: int = 1,
@@ -92,24 +94,27 @@ class LayerCore(wiring.Component):
     ) -> None:
         constants = readout.level if isinstance(readout, BitReadout) else readout.offset
         self.classes, channels = constants.shape
-        _check_word("a patch", graph.inputs * element_width)
+        patch_width = graph.inputs * (1 if isinstance(graph, Netlist) else element_width)
+        _check_word("a patch", patch_width)
         _check_word("an output word", channels * _output_shape(readout).width)
 
-        self._graph = graph
         self._element = Shape(element_width, element_signed)
         self._pipeline = Pipeline(pipeline)
-        self._values = [_Value(f"element{k}", self._element, 0) for k in range(graph.inputs)]
-        taken = {"readout", "delays"}
-        for number, node in graph.numbered():
-            name = _unique_name(node.label or f"value{number}", taken)
-            self._values.append(self._lower(number, node, name))
+        self._netlist: BitNetlist | None = None
+        self._values: list[_Value] = []
+        self._elements = 0
+        self._nodes: tuple[tuple[int, Node], ...] = ()
+        if isinstance(graph, Netlist):
+            self._lower_netlist(graph)
+        else:
+            self._lower_graph(graph)
         self._read = readout.value.tolist()
         self._output = self._make_output(readout)
         levels = [self._values[number].level for number in self._read if number >= 0]
         self.level = max(levels, default=0) + self._output.level
         self.latency = self._pipeline.stage(self.level) + 1
 
-        payload = {"data": unsigned(graph.inputs * element_width)}
+        payload = {"data": unsigned(patch_width)}
         if self.classes > 1:
             payload["border"] = unsigned(border_width(self.classes))
         super().__init__(
@@ -119,15 +124,31 @@ class LayerCore(wiring.Component):
             }
         )
 
-    def _lower(self, number: int, node: Node, name: str) -> _Value:
+    def _lower_netlist(self, netlist: Netlist) -> None:
+        """Make the component of a netlist, and a value of each of its outputs."""
+        self._netlist = BitNetlist(netlist, pipeline=self._pipeline.levels)
+        for number, output in enumerate(netlist.outputs):
+            level = self._netlist.levels[number]
+            self._values.append(_Value(f"output{number}", output_shape(output), level))
+
+    def _lower_graph(self, graph: AdderGraph) -> None:
+        """Make a value of each input element, and of each node with its component."""
+        self._elements, self._nodes = graph.inputs, tuple(graph.numbered())
+        self._values += [_Value(f"element{k}", self._element, 0) for k in range(graph.inputs)]
+        taken = {"readout", "delays"}
+        for number, node in self._nodes:
+            name = _unique_name(node.label or f"value{number}", taken)
+            self._values.append(self._lower(graph, number, node, name))
+
+    def _lower(self, graph: AdderGraph, number: int, node: Node, name: str) -> _Value:
         """Return a node as a constant, or as its component with the level of its result."""
-        low, high = self._graph.interval(number)
-        shape = Shape(self._graph.width(number), low < 0)
+        low, high = graph.interval(number)
+        shape = Shape(graph.width(number), low < 0)
         if low == high:
             return _Value(name, shape, 0, None, low)
         if isinstance(node, Count):
             counter = XnorPopcount(
-                self._graph.inputs,
+                self._elements,
                 node.taps.tolist(),
                 (~node.inverted).tolist(),
                 pipeline=self._pipeline.levels,
@@ -143,7 +164,7 @@ class LayerCore(wiring.Component):
             self._terms(node),
             node.constant,
             shape=shape,
-            size=self._graph.inputs * self._element.width,
+            size=self._elements * self._element.width,
             pipeline=self._pipeline.levels,
         )
         return _Value(name, shape, total.level, total)
@@ -153,7 +174,7 @@ class LayerCore(wiring.Component):
         columns = (node.sources.tolist(), node.signs.tolist(), node.shifts.tolist())
         for source, sign, shift in zip(*columns, strict=True):
             value = self._values[source]
-            start = source * self._element.width if source < self._graph.inputs else None
+            start = source * self._element.width if source < self._elements else None
             terms.append(Term(value.shape, sign, shift, value.level, start))
         return terms
 
@@ -177,8 +198,8 @@ class LayerCore(wiring.Component):
         with m.If(advance):
             m.d.sync += valid.eq(Cat(self.i.valid, valid))
 
-        wires = _Wires(advance)
-        for number, node in self._graph.numbered():
+        wires = Wires(advance)
+        for number, node in self._nodes:
             value = self._values[number]
             if value.component is not None:
                 m.submodules[value.name] = value.component
@@ -188,6 +209,11 @@ class LayerCore(wiring.Component):
                 wire = Signal(value.shape, name=f"{value.name}_value")
                 m.d.comb += wire.eq(value.component.o)
                 wires.add(number, wire)
+        if self._netlist is not None:
+            m.submodules.netlist = self._netlist
+            m.d.comb += [self._netlist.i.eq(self.i.p.data), self._netlist.advance.eq(advance)]
+            for number in range(len(self._values)):
+                wires.add(number, getattr(self._netlist, f"o{number}"))
         m.submodules.readout = self._output
         m.submodules.delays = wires.delays
         m.d.comb += [
@@ -197,12 +223,12 @@ class LayerCore(wiring.Component):
         ]
         return m
 
-    def _at(self, number: int, level: int, wires: _Wires) -> Value:
+    def _at(self, number: int, level: int, wires: Wires) -> Value:
         """Return a value of the graph as an operator whose result has a level reads it."""
         value = self._values[number]
-        if number < self._graph.inputs:
+        if number < self._elements:
             wires.add(number, self._element_of(number))
-        elif value.component is None:
+        elif value.constant is not None:
             return Const(value.constant, value.shape)
         return wires.at(number, self._pipeline.registers(value.level, level))
 
@@ -211,7 +237,7 @@ class LayerCore(wiring.Component):
         element = self.i.p.data.word_select(number, self._element.width)
         return element.as_signed() if self._element.signed else element
 
-    def _connect(self, node: Node, value: _Value, wires: _Wires) -> Iterator[object]:
+    def _connect(self, node: Node, value: _Value, wires: Wires) -> Iterator[object]:
         """Yield the assignments to the inputs of a node's component."""
         component = value.component
         if isinstance(component, XnorPopcount):
@@ -224,14 +250,14 @@ class LayerCore(wiring.Component):
             yield component.part.eq(self._at(sources[1], value.level, wires))
             return
         assert isinstance(component, SignedSum)
-        if any(source < self._graph.inputs for source in sources):
+        if any(source < self._elements for source in sources):
             yield component.data.eq(self.i.p.data)
         for k, source in enumerate(sources):
-            if source >= self._graph.inputs:
+            if source >= self._elements:
                 own = self._values[source].level
                 yield getattr(component, f"i{k}").eq(self._at(source, own, wires))
 
-    def _connect_readout(self, wires: _Wires) -> Iterator[object]:
+    def _connect_readout(self, wires: Wires) -> Iterator[object]:
         """Yield the assignments to the inputs of the readout."""
         for channel, number in enumerate(self._read):
             if number >= 0:
@@ -241,33 +267,6 @@ class LayerCore(wiring.Component):
             border = len(self._values)
             wires.add(border, self.i.p.border)
             yield self._output.border.eq(wires.at(border, self._pipeline.stage(self.level)))
-
-
-class _Wires:
-    """The values of the graph in the stages where they are made, and in later ones.
-
-    The registers between stages are shared by all readers; they lie in the module ``delays``.
-    """
-
-    def __init__(self, advance: Signal) -> None:
-        self.delays = Module()
-        self._advance = advance
-        self._chains: dict[int, list[Value]] = {}
-
-    def add(self, number: int, wire: Value) -> None:
-        """Give the wire of a value in its own stage, unless it is there."""
-        self._chains.setdefault(number, [wire])
-
-    def at(self, number: int, cycles: int) -> Value:
-        """Return a value some cycles later."""
-        chain = self._chains[number]
-        while len(chain) <= cycles:
-            name = getattr(chain[0], "name", f"element{number}")
-            register = Signal(chain[0].shape(), name=f"{name}_d{len(chain)}", reset_less=True)
-            with self.delays.If(self._advance):
-                self.delays.d.sync += register.eq(chain[-1])
-            chain.append(register)
-        return chain[cycles]
 
 
 def _is_reuse(node: Sum) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal, Value
 
-__all__ = ["Pipeline", "delayed"]
+__all__ = ["Pipeline", "Wires", "delayed"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,30 @@ def delayed(m: Module, value: Value, cycles: int, name: str, advance: Value) -> 
             m.d.sync += register.eq(value)
         value = register
     return value
+
+
+class Wires:
+    """Numbered values in the stages where they are made, and in later ones.
+
+    The registers between stages are shared by all readers; they lie in the module ``delays``.
+    """
+
+    def __init__(self, advance: Signal) -> None:
+        self.delays = Module()
+        self._advance = advance
+        self._chains: dict[int, list[Value]] = {}
+
+    def add(self, number: int, wire: Value) -> None:
+        """Give the wire of a value in its own stage, unless it is there."""
+        self._chains.setdefault(number, [wire])
+
+    def at(self, number: int, cycles: int) -> Value:
+        """Return a value some cycles later."""
+        chain = self._chains[number]
+        while len(chain) <= cycles:
+            name = getattr(chain[0], "name", f"element{number}")
+            register = Signal(chain[0].shape(), name=f"{name}_d{len(chain)}", reset_less=True)
+            with self.delays.If(self._advance):
+                self.delays.d.sync += register.eq(chain[-1])
+            chain.append(register)
+        return chain[cycles]

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from ..errors import PlanError
 from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
+from .graph import Output
 from .netlist import BitOutput, Netlist
-from .readout import live_channels, single_thresholds
+from .outputs import BitReadout, Readout
+from .readout import fold_readout, live_channels, single_thresholds
 
-__all__ = ["BitForm", "bit_form", "prove_netlist"]
+__all__ = ["BitForm", "bit_form", "netlist_readout", "prove_netlist"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +94,28 @@ def prove_netlist(layer: LinearLayer, source: Tensor, netlist: Netlist) -> None:
             layer=layer.name,
             remedy="this is a fault of the planner: please report it",
         ) from error
+
+
+def netlist_readout(layer: LinearLayer, source: Tensor, netlist: Netlist) -> Readout:
+    """Return the readout of a layer whose live channels a netlist computes.
+
+    Values are numbered as the netlist's outputs. A bit is the channel's own; sums get their sign
+    and constant, thresholds of border positions and scale.
+    """
+    forms = bit_form(layer, source)
+    negative = (layer.matrix() < 0).sum(axis=1) if forms.scale == 2 else forms.shift
+    outputs = []
+    for number, output in enumerate(netlist.outputs):
+        form, constant = netlist.linear_form(output.heap)
+        sign, channel = forms.sign(output.channel, form), output.channel
+        outputs.append(Output(channel, number, sign, int(negative[channel]) - sign * constant))
+    readout = fold_readout(layer, source, outputs)
+    if single_thresholds(layer, source) is None:
+        return readout
+    assert isinstance(readout, BitReadout)
+    live = readout.value >= 0
+    return BitReadout(
+        readout.value,
+        np.where(live, 1, 0).astype(np.int8)[None],
+        np.where(live, 1, readout.level[0])[None],
+    )

@@ -18,7 +18,9 @@ import numpy as np
 from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .graph import AdderGraph, Count, Sum, interval_width
+from .heap_moves import compression_moves
 from .layer_plan import LayerPlan
+from .netlist import Netlist, SumOutput
 from .outputs import BitReadout, Readout
 
 __all__ = ["PlanCost", "plan_cost"]
@@ -90,15 +92,17 @@ def plan_cost(plan: LayerPlan, layer: LinearLayer, source: Tensor) -> PlanCost:
     ``source`` is the layer's input; it gives the number of output positions.
     """
     graph = plan.graph
+    positions = int(np.prod(layer.output(source).shape[:-1], dtype=np.int64))
+    live = [output.channel for output in graph.outputs]
+    terms_direct = int(np.count_nonzero(layer.matrix()[live]))
+    if isinstance(graph, Netlist):
+        return _netlist_cost(graph, plan.readout, terms_direct, positions)
     terms = sum(_terms(node, graph.inputs) for node in graph.nodes)
     params = terms if plan.tree is None else plan.tree.total
-    live = [output.channel for output in graph.outputs]
-    shape = layer.output(source).shape
-    positions = int(np.prod(shape[:-1], dtype=np.int64))
     cells = _cells(graph)
     arrivals = _arrivals(graph)
     return PlanCost(
-        terms_direct=int(np.count_nonzero(layer.matrix()[live])),
+        terms_direct=terms_direct,
         terms=terms,
         params=params,
         bit_ops=positions * params,
@@ -109,6 +113,36 @@ def plan_cost(plan: LayerPlan, layer: LinearLayer, source: Tensor) -> PlanCost:
         tree_depth_bound=None if plan.tree is None else plan.tree.depth_bound,
         luts=round(cells.luts + _readout_luts(graph, plan.readout)),
         logic_levels=_readout_level(graph, plan.readout, arrivals),
+    )
+
+
+def _netlist_cost(
+    netlist: Netlist, readout: Readout, terms_direct: int, positions: int
+) -> PlanCost:
+    """Return the cost of a netlist: its tables as they are, and an estimate of its sums."""
+    terms = sum(
+        literal >> 1 < netlist.inputs for cell in netlist.cells for literal in cell.literals
+    )
+    luts, adders = float(netlist.luts), 0
+    for output in netlist.outputs:
+        if isinstance(output, SumOutput):
+            heights = [len(column) for column in output.heap]
+            luts += compression_moves(tuple(heights), 1.0).cost
+            adders += 1
+    if adders:
+        luts += len(readout.value) * LUTS_PER_ADDER_CELL
+    return PlanCost(
+        terms_direct=terms_direct,
+        terms=terms,
+        params=terms,
+        bit_ops=positions * terms,
+        adders=adders,
+        full_adders=0,
+        graph_levels=max(netlist.levels),
+        tree_depth=None,
+        tree_depth_bound=None,
+        luts=round(luts),
+        logic_levels=max(netlist.levels),
     )
 
 

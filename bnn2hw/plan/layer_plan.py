@@ -9,7 +9,9 @@ import numpy as np
 from ..errors import PlanError
 from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
+from .bit_form import netlist_readout, prove_netlist
 from .graph import AdderGraph
+from .netlist import Netlist
 from .readout import Readout, fold_readout, live_channels
 from .tree import SpanningTree
 
@@ -25,10 +27,10 @@ class LayerPlan:
     layer
         Name of the layer.
     method
-        Name of the planner: ``direct``, ``mst``.
+        Name of the planner: ``direct``, ``mst``, ``subbit``, ``rowtree``.
     graph
         Computes, for every live channel, the match count P of the patch (bits at the input) or
-        the sum W a (integers at the input).
+        the sum W a (integers at the input); as a netlist a bit, or a sum with sign and constant.
     readout
         Makes the layer's outputs from the graph's values.
     tree
@@ -37,7 +39,7 @@ class LayerPlan:
 
     layer: str
     method: str
-    graph: AdderGraph
+    graph: AdderGraph | Netlist
     readout: Readout
     tree: SpanningTree | None = None
 
@@ -82,4 +84,12 @@ def make_plan(
 ) -> LayerPlan:
     """Return the plan of a layer from its graph, after the proof."""
     prove(layer, source, graph)
-    return LayerPlan(layer.name, method, graph, fold_readout(layer, source, graph), tree)
+    return LayerPlan(layer.name, method, graph, fold_readout(layer, source, graph.outputs), tree)
+
+
+def make_netlist_plan(
+    layer: LinearLayer, source: Tensor, method: str, netlist: Netlist
+) -> LayerPlan:
+    """Return the plan of a layer from its netlist, after the proof."""
+    prove_netlist(layer, source, netlist)
+    return LayerPlan(layer.name, method, netlist, netlist_readout(layer, source, netlist))

@@ -7,14 +7,15 @@ from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .auto import choose
 from .direct import direct_graph
-from .layer_plan import LayerPlan, make_plan
+from .layer_plan import LayerPlan, make_netlist_plan, make_plan
 from .mst import ChannelForest, tree_graph
+from .rowtree import rowtree_netlist
 from .subbit import subbit_graph
 
 __all__ = ["METHODS", "check_options", "plan_layer"]
 
-METHODS = ("direct", "mst", "subbit", "auto")
-# the methods without a tree
+METHODS = ("direct", "mst", "subbit", "rowtree", "auto")
+_TREES = ("mst", "auto")
 _GRAPHS = {"direct": direct_graph, "subbit": subbit_graph}
 
 
@@ -38,7 +39,7 @@ def check_options(method: str, max_depth: int | None, layer: str | None = None) 
             layer=layer,
             remedy="give a depth of at least 1, or none",
         )
-    if method in _GRAPHS and max_depth is not None:
+    if method not in _TREES and max_depth is not None:
         raise UsageError(
             f"a {method} plan has no tree whose depth could be bounded",
             layer=layer,
@@ -63,8 +64,9 @@ def plan_layer(
     method
         ``direct``: one popcount a distinct row. ``mst``: each channel from its parent in a
         minimum spanning tree over Hamming distances (Eq. 3 of the MST supplement). ``subbit``:
-        each kernel of an input channel once, and sums of them. ``auto``: the least product of
-        estimated LUTs and levels among these and trees of bounded depth.
+        each kernel of an input channel once, and sums of them. ``rowtree``: columns that behave
+        alike over several rows are counted once, down to lookup tables. ``auto``: the least
+        product of estimated LUTs and levels among direct, mst, subbit and trees of bounded depth.
     max_depth
         Bound for the depth of the tree in edges, at least 1.
     complement
@@ -83,6 +85,8 @@ def plan_layer(
     layer.output(source)
     if method in _GRAPHS:
         return make_plan(layer, source, method, _GRAPHS[method](layer, source, complement))
+    if method == "rowtree":
+        return make_netlist_plan(layer, source, method, rowtree_netlist(layer, source))
     if method == "auto":
         return choose(layer, source, max_depth=max_depth, complement=complement)
     tree = ChannelForest(layer, source, complement).tree(max_depth)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
-from .graph import AdderGraph
+from .graph import Output
 from .outputs import BitReadout, Readout, SumReadout
 
 __all__ = [
@@ -49,8 +51,8 @@ def single_thresholds(
     return (direction[0], level[0]) if len(level) == 1 else None
 
 
-def fold_readout(layer: LinearLayer, source: Tensor, graph: AdderGraph) -> Readout:
-    """Return the readout of a layer whose live channels the graph computes.
+def fold_readout(layer: LinearLayer, source: Tensor, outputs: Sequence[Output]) -> Readout:
+    """Return the readout of a layer whose live channels these outputs give.
 
     With bits at the input, the value of an output is the match count over the patch as the
     hardware sees it, a padded zero being a 0 bit (-1): ``y = 2 P - N - sum of padded (-w)``.
@@ -66,7 +68,7 @@ def fold_readout(layer: LinearLayer, source: Tensor, graph: AdderGraph) -> Reado
     value = np.full(layer.channels, -1, dtype=np.int32)
     sign = np.ones(layer.channels, dtype=np.int64)
     constant = np.zeros(layer.channels, dtype=np.int64)
-    for output in graph.outputs:
+    for output in outputs:
         value[output.channel] = output.value
         sign[output.channel] = output.sign
         constant[output.channel] = output.constant

@@ -20,6 +20,8 @@ import numpy as np
 
 from ..errors import PlanError
 from .graph import AdderGraph, Count, Node, Output, Sum
+from .netlist import Netlist
+from .netlist_text import HEADER, dump_netlist, load_netlist
 
 __all__ = ["dump", "load"]
 
@@ -33,14 +35,16 @@ _CONSTANT = re.compile(r"[+-]\d{1,18}", re.ASCII)
 _TAPS = re.compile(r"(?: ~?\d{1,9})*", re.ASCII)
 
 
-def dump(graph: AdderGraph) -> str:
-    """Return the text of a graph.
+def dump(graph: AdderGraph | Netlist) -> str:
+    """Return the text of a graph, or of a netlist (see :mod:`.netlist_text`).
 
     Raises
     ------
     PlanError
         If a label is not one line of printable characters.
     """
+    if isinstance(graph, Netlist):
+        return dump_netlist(graph)
     lines = [f"graph inputs {graph.inputs} from {graph.low} to {graph.high}"]
     for value, node in graph.numbered():
         terms = _count_terms(node) if isinstance(node, Count) else _sum_terms(node, graph.inputs)
@@ -79,14 +83,16 @@ def _term(value: int, sign: int, shift: int, inputs: int) -> str:
     return f"{'-' if sign < 0 else '+'}{name}" + (f"<<{shift}" if shift else "")
 
 
-def load(text: str) -> AdderGraph:
-    """Return the graph that a text describes.
+def load(text: str) -> AdderGraph | Netlist:
+    """Return the graph or netlist that a text describes.
 
     Raises
     ------
     PlanError
         If the text is malformed, with the number of the line.
     """
+    if text.startswith(HEADER):
+        return load_netlist(text)
     lines = text.split("\n")
     number = 1
     try:

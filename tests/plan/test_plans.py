@@ -270,7 +270,7 @@ def test_proof_rejects_mutants(mutate: Callable[[AdderGraph], AdderGraph]) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "magic"}, "plan 'magic' is unknown; choose one of direct, mst, subbit, auto"),
+        ({"method": "magic"}, "plan 'magic' is unknown; choose one of direct, mst, subbit, rowtree"),
         ({"method": "mst", "max_depth": 0}, "a tree cannot have a depth of 0"),
         ({"method": "direct", "max_depth": 3}, "a direct plan has no tree"),
     ],

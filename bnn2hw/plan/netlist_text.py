@@ -1,0 +1,167 @@
+"""The text form of a bit netlist: one line a cell, reading back to an equal netlist.
+
+::
+
+    netlist inputs 288
+    n288 = 6 0 0 0: x3 ~x7 x12 x20 ~x21 x40
+    n291 = lut 8e: n288 ~n289 x5
+    bit 0 = ~n300: x1 n290 | ~n289 >= 2; 4 5 | 6; 7
+    sum 1 = x1 n290 | ~n289
+
+A counter states low, high, carry and drop and what it reads, ``~`` before the inverted literals; it
+writes as many bits as it has outputs, numbered on from its name. A table is hexadecimal. A
+comparison names its last cell's bit, the heap (columns between bars), the level, and the cells
+that end each column, by number, and those that join deciding bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..errors import PlanError
+from .counters import LUT_INPUTS, Counter
+from .netlist import BitOutput, Heap, Netlist, SumOutput
+
+__all__ = ["HEADER", "dump_netlist", "load_netlist"]
+
+HEADER = "netlist inputs "
+_MAXIMUM_INPUTS = 1 << 24
+_CELL = re.compile(r"n(\d{1,9}) = (lut ([0-9a-f]{1,16})|(\d) (\d) (\d) (\d)):((?: ~?[xn]\d{1,9})*)")
+_SUM = re.compile(r"sum (\d{1,9}) = ([^>;]*)")
+_BIT = re.compile(
+    r"bit (\d{1,9}) = (~?)n(\d{1,9}): ([^>;]*) >= (\d{1,12}); ?([0-9 |]*); ?([0-9 ]*)"
+)
+_LITERAL = re.compile(r"(~?)([xn])(\d{1,9})")
+
+
+def dump_netlist(netlist: Netlist) -> str:
+    """Return the text of a netlist."""
+    inputs = netlist.inputs
+
+    def names(literals: Sequence[int]) -> str:
+        return " ".join(
+            f"{'~' if one & 1 else ''}{'x' if one >> 1 < inputs else 'n'}{one >> 1}"
+            for one in literals
+        )
+
+    def heap(columns: Heap) -> str:
+        return " | ".join(names(column) for column in columns)
+
+    lines = [f"{HEADER}{inputs}"]
+    for cell in netlist.cells:
+        kind = cell.kind
+        what = f"lut {cell.table:x}"
+        if kind is not None:
+            what = f"{kind.low} {kind.high} {kind.carry} {kind.drop}"
+        lines.append(f"n{cell.first} = {what}: {names(cell.literals)}")
+    for output in netlist.outputs:
+        if isinstance(output, SumOutput):
+            lines.append(f"sum {output.channel} = {heap(output.heap)}")
+            continue
+        steps = " | ".join(" ".join(map(str, numbers)) for numbers in output.steps)
+        last = netlist.cells[output.last].first
+        lines.append(
+            f"bit {output.channel} = {'~' if output.inverted else ''}n{last}: {heap(output.heap)}"
+            f" >= {output.level}; {steps}; {' '.join(map(str, output.joins))}".rstrip()
+        )
+    return "\n".join(lines) + "\n"
+
+
+def load_netlist(text: str) -> Netlist:
+    """Return the netlist that a text describes.
+
+    Raises
+    ------
+    PlanError
+        If the text is malformed, with the number of the line.
+    """
+    lines = text.split("\n")
+    number = 1
+    try:
+        if lines[-1]:
+            number = len(lines)
+            raise PlanError("is cut short: it does not end")
+        size = lines[0].removeprefix(HEADER)
+        if not size.isdigit() or not 0 < int(size) <= _MAXIMUM_INPUTS:
+            raise PlanError(f"is not '{HEADER}N': {lines[0][:40]!r}")
+        netlist = Netlist(int(size))
+        for line in lines[1:-1]:
+            number += 1
+            if line.startswith("n") and not netlist.outputs:
+                _read_cell(netlist, line)
+            else:
+                output = _read_output(netlist, line)
+                if netlist.outputs and output.channel <= netlist.outputs[-1].channel:
+                    raise PlanError(f"has channel {output.channel} out of order")
+                netlist.outputs.append(output)
+    except PlanError as error:
+        raise PlanError(
+            f"line {number} of the plan {error.what}",
+            remedy="restore the text that was generated",
+        ) from None
+    return netlist
+
+
+def _read_cell(netlist: Netlist, line: str) -> None:
+    match = _CELL.fullmatch(line)
+    if match is None:
+        raise PlanError(f"is not 'nBIT = COUNTER or lut: literals': {line[:40]!r}")
+    first, _, table, *parts, names = match.groups()
+    if int(first) != len(netlist.levels):
+        raise PlanError(f"numbers bit {first} where {len(netlist.levels)} is next")
+    literals = _literals(netlist, names)
+    if table is not None:
+        if not 1 <= len(literals) <= LUT_INPUTS or int(table, 16) >> (1 << len(literals)):
+            raise PlanError(f"has a table that does not fit {len(literals)} literals")
+        netlist.add(None, literals, int(table, 16))
+        return
+    low, high, carry, drop = (int(part) for part in parts)
+    if not (1 <= low <= low + high == len(literals) <= LUT_INPUTS and carry <= drop <= 1):
+        raise PlanError(f"has no such counter of {len(literals)} literals: {line[:40]!r}")
+    netlist.add(Counter(low, high, carry, drop), literals)
+
+
+def _read_output(netlist: Netlist, line: str) -> BitOutput | SumOutput:
+    if match := _SUM.fullmatch(line):
+        return SumOutput(int(match[1]), _heap(netlist, match[2]))
+    match = _BIT.fullmatch(line)
+    if match is None:
+        raise PlanError(f"is neither a cell nor an output: {line[:40]!r}")
+    channel, inverted, last, heap, level, steps, joins = match.groups()
+    cell = netlist.writer[int(last)] if int(last) < len(netlist.writer) else -1
+    if cell < 0 or netlist.cells[cell].kind is not None:
+        raise PlanError(f"reads n{last}, which no table writes")
+    return BitOutput(
+        channel=int(channel),
+        heap=_heap(netlist, heap),
+        level=int(level),
+        steps=tuple(_cells(netlist, part) for part in steps.split("|")) if steps.strip() else (),
+        joins=_cells(netlist, joins),
+        last=cell,
+        inverted=bool(inverted),
+    )
+
+
+def _cells(netlist: Netlist, words: str) -> tuple[int, ...]:
+    numbers = tuple(int(word) for word in words.split())
+    if any(number >= len(netlist.cells) for number in numbers):
+        raise PlanError("names a cell that is not there")
+    return numbers
+
+
+def _heap(netlist: Netlist, text: str) -> Heap:
+    return tuple(tuple(_literals(netlist, column)) for column in text.split("|"))
+
+
+def _literals(netlist: Netlist, words: str) -> list[int]:
+    found = []
+    for word in words.split():
+        match = _LITERAL.fullmatch(word)
+        if match is None:
+            raise PlanError(f"has {word[:20]!r} where a literal belongs, such as ~n300")
+        inverted, kind, number = match[1], match[2], int(match[3])
+        if (kind == "x") != (number < netlist.inputs) or number >= len(netlist.levels):
+            raise PlanError(f"reads {word}, which is not there")
+        found.append(2 * number + bool(inverted))
+    return found

@@ -1,0 +1,59 @@
+"""The text of a netlist reads back to the same netlist, and nothing else reads."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnn2hw.errors import PlanError
+from bnn2hw.model import LinearLayer, Tensor, Threshold
+from bnn2hw.plan.netlist import Netlist
+from bnn2hw.plan.rowtree import rowtree_netlist
+from bnn2hw.plan.text import dump, load
+from tests.plan.strategies import dense, layers, random_bits, vector
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(layers)
+def test_text_reads_back(case: tuple[LinearLayer, Tensor]) -> None:
+    netlist = rowtree_netlist(*case)
+    assert load(dump(netlist)) == netlist
+
+
+def small() -> str:
+    layer = dense(random_bits(5, 30, 1), Threshold.at_least(np.arange(5)))
+    return dump(rowtree_netlist(layer, vector(30)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("netlist inputs 30", "netlist inputs x", "is not 'netlist inputs N'"),
+        ("n30 = ", "n31 = ", "numbers bit 31 where 30 is next"),
+        ("n30 = 3 0 0 0", "n30 = 7 0 0 0", "has no such counter"),
+        ("n30 = 3 0 0 0", "n30 = 3 0 1 0", "has no such counter"),
+        ("n30 = 3 0 0 0: ", "n30 = 3 0 0 0: n9999 ", "reads n9999, which is not there"),
+        ("bit 1 = ", "bit 0 = ", "has channel 0 out of order"),
+        ("bit 1 = ", "bite 1 = ", "is neither a cell nor an output"),
+        (" >= ", " > ", "is neither a cell nor an output"),
+    ],
+)
+def test_damage_is_told(old: str, new: str, message: str) -> None:
+    text = small()
+    assert old in text
+    with pytest.raises(PlanError, match=message):
+        load(text.replace(old, new, 1))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.data())
+def test_hostile_text_is_an_error_or_a_netlist(data: st.DataObject) -> None:
+    text = small()
+    at = data.draw(st.integers(0, len(text) - 1))
+    change = data.draw(st.text(alphabet="0123456789xn~;|>= lutbis\n:", max_size=4))
+    with suppress(PlanError):
+        assert isinstance(load(text[:at] + change + text[at + 1 :]), Netlist)
