@@ -149,9 +149,8 @@ class _Builder:
         name, block = f"block{index + 1}", self.recipe.blocks[index]
         first = index % self.recipe.span == 0
         gate = Gate()
-        branches = [self.downsampling(block)] * self.lanes
-        if not first:
-            branches = [self.downsampling(block) for _ in streams]
+        count = 1 if first else self.lanes
+        branches = [self.downsampling(block) for _ in range(count)]
         size = tuple(-(-n // block.stride) for n in self.size)
         self.check_dilations(index, min(size))
         results = []
@@ -163,7 +162,7 @@ class _Builder:
             # What reads the mean alone is the same for all bases, and there once.
             common, where = (name, None) if stream == mean else (own, base)
             a = self.activate(f"{common}_activation1", stream, where)
-            residual = self.shortcut(f"{common}_shortcut", a, stream, branches[k], where)
+            residual = self.shortcut(f"{common}_shortcut", a, stream, branches[k % count], where)
             rates = block.dilations[k : k + 1] if self.lanes > 1 else block.dilations
             results.append(self.body(own, block, a, residual, base, rates))
         self.size, self.channels = (size[0], size[1]), block.channels
