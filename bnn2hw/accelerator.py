@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,13 @@ from .model import Argmax, LinearLayer, Network
 from .plan import plan_layer
 from .plan.cost import plan_cost
 from .plan.planner import check_options
+from .synth import DEVICES, Placement, place_and_route
 from .toolchain import find_yosys
 from .verify.frames import make_frames, make_images
+from .verify.network import NetworkSimulation
+from .verify.network import simulate_network as _simulate
 
-__all__ = ["NetworkBuild", "generate_network", "network_directory"]
+__all__ = ["NetworkBuild", "generate_network", "network_directory", "place", "simulate_network"]
 
 Progress = Callable[[str], None]
 
@@ -135,6 +138,73 @@ def generate_network(
     return NetworkBuild(
         directory, network.name, beats.frame, files.interval, tuple(manifest["stages"])
     )
+
+
+def simulate_network(
+    directory: str | Path,
+    *,
+    images: int = 1000,
+    seed: int = 0,
+    stall: float = 0.3,
+    waves: bool = False,
+    progress: Progress = lambda text: None,
+) -> NetworkSimulation:
+    """Simulate the network of a build under Verilator against the golden model.
+
+    Parameters and errors are those of :func:`bnn2hw.verify.network.simulate_network`.
+
+    Raises
+    ------
+    UsageError
+        If a number makes no sense.
+    """
+    if images < 1 or images > 10_000_000:
+        raise UsageError(f"{images} images make no sense", remedy="give 1 to 10,000,000")
+    if not 0 <= stall < 1:
+        raise UsageError(f"stall probability {stall} is not in [0, 1)")
+    if seed < 0:
+        raise UsageError(f"seed {seed} is negative")
+    return _simulate(
+        _network_of(directory), images=images, seed=seed, stall=stall, waves=waves,
+        progress=progress,
+    )  # fmt: skip
+
+
+def place(
+    directory: str | Path,
+    devices: Sequence[str],
+    *,
+    clock: float = 100.0,
+    progress: Progress = lambda text: None,
+) -> list[Placement]:
+    """Place and route the network of a build on devices, down to a bitstream.
+
+    Parameters and errors are those of :func:`bnn2hw.synth.place_and_route`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device.
+    """
+    for device in devices:
+        if device not in DEVICES:
+            raise UsageError(f"there is no device {device!r}", remedy=f"use {', '.join(DEVICES)}")
+    path = _network_of(directory)
+    return [
+        place_and_route(path, device, clock=clock, progress=progress)
+        for device in dict.fromkeys(devices)
+    ]
+
+
+def _network_of(directory: str | Path) -> Path:
+    path = network_directory(Path(directory))
+    if path is None:
+        raise BuildError(
+            "this build holds layers and no network",
+            file=directory,
+            remedy="make one with 'bnn2hw generate --network'",
+        )
+    return path
 
 
 def network_directory(directory: Path) -> Path | None:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import compression, inspection
+from .accelerator import NetworkBuild, generate_network, network_directory, place, simulate_network
 from .compression import Compression
 from .emit.build import check_target, write_build
 from .emit.layer import LayerFiles
@@ -46,14 +47,19 @@ __all__ = [
     "EngineBuild",
     "GeneratedLayer",
     "LayerSynthesis",
+    "NetworkBuild",
     "TrainingResult",
     "compress",
     "generate",
     "generate_engine",
+    "generate_network",
     "import_model",
     "inspect",
     "load_network",
+    "network_directory",
+    "place",
     "simulate",
+    "simulate_network",
     "synthesise",
     "timeline",
     "train",
@@ -63,6 +69,8 @@ Progress = Callable[[str], None]
 
 # Vectors beside the corners that a build directory holds for its own `make sim`.
 _VECTORS = 200
+# Stands in place of the model file's ending while a network is trained.
+CHECKPOINT = ".checkpoint.pt"
 
 
 def _quiet(text: str) -> None:
@@ -376,7 +384,7 @@ def synthesise(
     baseline: bool = False,
     progress: Progress = _quiet,
 ) -> list[LayerSynthesis]:
-    """Synthesise every layer of a build with Yosys; the figures also land in ``results/``.
+    """Synthesise a build with Yosys, every layer or the network; figures land in ``results/``.
 
     Parameters
     ----------
@@ -386,7 +394,7 @@ def synthesise(
         Of ice40, ecp5, xilinx, gowin, lut6, lut4, asic.
     baseline
         Whether to generate the layer's direct plan too (in ``results/direct``) and put its
-        figures beside.
+        figures beside; not for a network.
     progress
         Is told what is being done.
 
@@ -401,9 +409,10 @@ def synthesise(
     for target in targets:
         if target not in known:
             raise UsageError(f"there is no target {target!r}", remedy=f"use {', '.join(known)}")
+    kinds = ("layer",) if baseline else ("layer", "network")
     found = []
-    for name, path in layer_directories(Path(directory)).items():
-        plan = read_manifest(path, "layer")["plan"]["method"]
+    for name, path in layer_directories(Path(directory), *kinds).items():
+        plan = _method(read_manifest(path, *kinds))
         direct = _direct(path, progress) if baseline else None
         for target in dict.fromkeys(targets):
             progress(f"{name}: Yosys for {target}")
@@ -413,6 +422,13 @@ def synthesise(
             other = None if direct is None else _synthesise(direct, target)
             found.append(LayerSynthesis(name, plan, result, other))
     return found
+
+
+def _method(manifest: Mapping[str, Any]) -> str:
+    """Return the plan of a layer, or all plans of a network."""
+    if manifest["kind"] == "layer":
+        return str(manifest["plan"]["method"])
+    return ", ".join(dict.fromkeys(plan["method"] for plan in manifest["plans"].values()))
 
 
 def _direct(path: Path, progress: Progress) -> Path:
@@ -468,8 +484,8 @@ def train(
         If the model file cannot be written.
     """
     path = Path(output)
-    if not path.parent.is_dir():
-        raise TrainingError("the folder of the model file is not there", file=path)
+    if not path.parent.is_dir() or path.is_dir():
+        raise TrainingError("the model file cannot be written here", file=path)
     if find_spec("torch") is None:
         raise TrainingError("training needs PyTorch", remedy="pip install 'bnn2hw[train]'")
     from .train.loop import train as run_training  # loads PyTorch
@@ -479,7 +495,7 @@ def train(
     trained = run_training(
         read_recipe(Path(recipe), settings),
         progress=progress,
-        checkpoint=path.with_suffix(".checkpoint.pt"),
+        checkpoint=path.with_suffix(CHECKPOINT),
         resume=resume,
         log=path.with_suffix(".log.jsonl"),
     )

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,10 +22,13 @@ from pathlib import Path
 from .errors import ToolError
 
 __all__ = [
+    "PlaceAndRoute",
     "Tool",
     "Yosys",
+    "find_nextpnr",
     "find_verilator",
     "find_yosys",
+    "run_tool",
     "tools",
     "verilator_environment",
 ]
@@ -208,6 +212,55 @@ def verilator_environment() -> dict[str, str]:
     return environment
 
 
+@dataclass(frozen=True)
+class PlaceAndRoute:
+    """The programs that turn a netlist into a bitstream, and the version of the first."""
+
+    version: str
+    nextpnr: tuple[str, ...]
+    pack: tuple[str, ...]
+
+
+@cache
+def find_nextpnr(family: str) -> PlaceAndRoute:
+    """Return nextpnr and the packer of ``ecp5`` or ``ice40``: programs, or their wheels.
+
+    Raises
+    ------
+    ToolError
+        If there are none.
+    """
+    nextpnr, pack = f"nextpnr-{family}", {"ecp5": "ecppack", "ice40": "icepack"}[family]
+    package = f"yowasp-{nextpnr}"
+    version = _package_version(package)
+    if version is not None:
+        module = package.replace("-", "_")
+        commands = (
+            (
+                sys.executable,
+                "-c",
+                f"import sys, {module} as y; sys.exit(y.run_{name}(sys.argv[1:]))",
+            )
+            for name in (nextpnr.replace("-", "_"), pack)
+        )
+        return PlaceAndRoute(f"{version} ({package})", *commands)
+    version = _program_version([nextpnr, "--version"])
+    if version is not None and shutil.which(pack) is not None:
+        return PlaceAndRoute(version, (nextpnr,), (pack,))
+    raise ToolError(f"{nextpnr} is not installed", remedy=f"run 'pip install {package}'")
+
+
+def run_tool(command: Sequence[str], directory: Path, what: str) -> str:
+    """Run a program in a directory and return its log.
+
+    Raises
+    ------
+    ToolError
+        If it fails, with its last error line and its log.
+    """
+    return _run([*command], directory, what, None)
+
+
 def tools() -> list[Tool]:
     """Return every tool that bnn2hw uses, found or missing."""
     found = []
@@ -237,6 +290,13 @@ def tools() -> list[Tool]:
                 f"install {program} with the system's package manager",
             )
         )
+    for family in ("ecp5", "ice40"):
+        name = f"nextpnr-{family}"
+        try:
+            version = find_nextpnr(family).version
+        except ToolError:
+            version = None
+        found.append(Tool(name, "places and routes", version, f"pip install yowasp-{name}"))
     try:
         version = find_verilator()[0]
     except ToolError:

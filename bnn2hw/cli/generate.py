@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import api
+from ..errors import UsageError
 from ..report.tables import Table, number
 from .common import JsonOption, ModelArgument, progress, show, write_json
 
@@ -15,10 +16,14 @@ __all__ = ["generate"]
 
 
 def generate(
-    layer: Annotated[
-        list[str], typer.Option("--layer", help="Layer to generate; may be given repeatedly.")
-    ],
     model: ModelArgument = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option("--layer", help="Layer to generate; may be given repeatedly."),
+    ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Generate the whole network, images in, class out.")
+    ] = False,
     plan: Annotated[str, typer.Option(help="How channels are computed: direct, mst or auto.")] = (
         "auto"
     ),
@@ -32,20 +37,47 @@ def generate(
     pipeline: Annotated[
         int | None, typer.Option(metavar="LEVELS", help="Registers after this many adder levels.")
     ] = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Of a network: give the scores behind the class.")
+    ] = False,
+    beat: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of a network: elements of a beat of the image stream."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Build directory [build/NETWORK-LAYER...].")
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Generate the hardware of layers: a build directory with Verilog, bench and scripts.
+    """Generate the hardware of layers, or of a whole network: Verilog, bench and scripts.
 
-    Example: `bnn2hw generate --layer conv3 --plan mst --pipeline 4`
+    Examples: `bnn2hw generate --layer conv3 --plan mst --pipeline 4`,
+    `bnn2hw generate --network --plan mst --pipeline 3 --scores`
     """
-    network = api.load_network(model)
+    if network == bool(layer):
+        raise UsageError("give either --network or a --layer")
+    if not network and (scores or beat is not None):
+        raise UsageError("--scores and --beat belong to --network")
+    model_network = api.load_network(model)
+    if network:
+        with progress() as tell:
+            whole = api.generate_network(
+                model_network,
+                plan=plan,
+                max_depth=max_depth,
+                complement=complement,
+                pipeline=pipeline,
+                scores=scores,
+                beat=beat,
+                out=out,
+                progress=tell,
+            )
+        _show_network(whole, json)
+        return
     with progress() as tell:
         build = api.generate(
-            network,
-            layer,
+            model_network,
+            layer or [],
             plan=plan,
             max_depth=max_depth,
             complement=complement,
@@ -69,4 +101,18 @@ def generate(
     show(Table(headers, rows, left=(0, 1)), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(f"{build.directory}: try 'bnn2hw simulate {build.directory}'")
+    write_json(json, build.to_json())
+
+
+def _show_network(build: api.NetworkBuild, json: Path | None) -> None:
+    rows = [
+        [stage["name"], stage["layer"], stage["unit"], number(stage["cycles"])]
+        for stage in build.stages
+    ]
+    show(Table(["stage", "layer", "component", "cycles"], rows, left=(0, 1, 2)), json_to=json)
+    if json is None or str(json) != "-":
+        typer.echo(
+            f"{build.beats} beats and {build.interval} cycles an image\n"
+            f"{build.directory}: try 'bnn2hw simulate {build.directory}'"
+        )
     write_json(json, build.to_json())

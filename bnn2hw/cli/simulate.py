@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ def simulate(
     vectors: Annotated[
         int, typer.Option(metavar="N", help="Vectors beside the corners, half of them real.")
     ] = 1000,
+    images: Annotated[
+        int, typer.Option(metavar="N", help="Of a network: images, its samples first.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(metavar="S", help="Seed of vectors and stalls.")] = 0,
     stall: Annotated[
         float, typer.Option(metavar="P", help="Probability that a side waits in a cycle.")
@@ -32,6 +35,13 @@ def simulate(
 
     Example: `bnn2hw simulate build/digits-conv3 --vectors 5000 --stall 0.5`
     """
+    if api.network_directory(directory) is not None:
+        with progress() as tell:
+            network = api.simulate_network(
+                directory, images=images, seed=seed, stall=stall, waves=waves, progress=tell
+            )
+        _show_network(network.to_json(), json)
+        return
     with progress() as tell:
         results = api.simulate(
             directory, vectors=vectors, seed=seed, stall=stall, waves=waves, progress=tell
@@ -55,3 +65,25 @@ def simulate(
     ]  # fmt: skip
     show(Table(headers, rows), json_to=json)
     write_json(json, [item.to_json() for item in results])
+
+
+def _show_network(result: dict[str, Any], json: Path | None) -> None:
+    measured = sorted({result["least_interval"], result["greatest_interval"]})
+    row = [
+        result["network"],
+        number(result["real"]),
+        number(result["random"]),
+        number(result["edge_words"]),
+        "0",
+        number(result["interval"]),
+        " to ".join(map(number, measured)),
+        number(result["latency"]),
+        number(result["cycles"]),
+        number(round(result["frames_per_second"])),
+    ]
+    headers = [
+        "network", "real", "random", "words on edges", "differences", "interval", "measured",
+        "latency", "cycles", "images/s",
+    ]  # fmt: skip
+    show(Table(headers, [row]), json_to=json)
+    write_json(json, result)

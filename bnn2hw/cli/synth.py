@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import api
-from ..report.synthesis import synthesis_table
+from ..report.synthesis import placement_table, synthesis_table
 from .common import JsonOption, progress, show, write_json
 
 __all__ = ["synth"]
@@ -27,12 +27,29 @@ def synth(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Put the plain XNOR-popcount design beside it.")
     ] = False,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device",
+            metavar="ecp5-25k|ecp5-45k|ecp5-85k|ice40-up5k|ice40-hx8k",
+            help="Of a network: place and route on this device, to a bitstream.",
+        ),
+    ] = None,
+    clock: Annotated[
+        float, typer.Option(metavar="MHZ", help="Clock to aim at with --device.")
+    ] = 100.0,
     json: JsonOption = None,
 ) -> None:
     """Synthesise a build with Yosys: LUTs, carries, flip-flops, memories, gate equivalents.
 
     Example: `bnn2hw synth build/digits-conv3 --target ice40 --target ecp5 --baseline`
     """
+    if device:
+        with progress() as tell:
+            placed = api.place(directory, device, clock=clock, progress=tell)
+        show(placement_table([item.to_json() for item in placed]), json_to=json)
+        write_json(json, [item.to_json() for item in placed])
+        return
     with progress() as tell:
         results = api.synthesise(directory, target or ["lut6"], baseline=baseline, progress=tell)
     found = [item.to_json() for item in results]

@@ -22,6 +22,7 @@ WriteLayer = Callable[[Path], None]
 # What simulate, synth and the Makefiles leave in a layer's folder; all else is in the manifest.
 _LEFT_BEHIND = re.compile(
     r"results/[\w-]+\.(json|log|xml|vcd|ltp)|results/vectors\.txt|results/sim_build-[0-9a-f]+/.*"
+    r"|results/(vectors|volume)/\w+\.(txt|bin)|results/harness-[0-9a-f]+/.*"
     r"|results/direct/.*|results/\.yosys-[^/]*|sim_build/.*|results\.xml|(.*/)?__pycache__/.*"
 )
 

@@ -55,8 +55,8 @@ def manifest_text(kind: str, values: Mapping[str, object]) -> str:
     return json.dumps({"tool": "bnn2hw", "kind": kind, "format": FORMAT, **values}, indent=2) + "\n"
 
 
-def read_manifest(directory: Path, kind: str) -> dict[str, Any]:
-    """Return the manifest of a build or layer directory.
+def read_manifest(directory: Path, *kinds: str) -> dict[str, Any]:
+    """Return the manifest of a directory of one of these kinds: build, layer, network.
 
     Raises
     ------
@@ -68,13 +68,14 @@ def read_manifest(directory: Path, kind: str) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or found.get("tool") != "bnn2hw" or found.get("kind") != kind:
+    kind = found.get("kind") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or found.get("tool") != "bnn2hw" or kind not in kinds:
         raise BuildError(
-            f"this is not a {kind} directory: it holds no manifest.json of one",
+            f"this is not a {' or '.join(kinds)} directory: it holds no manifest.json of one",
             file=directory,
             remedy="make one with 'bnn2hw generate'",
         )
-    if any(key not in found for key in _KEYS[kind]) or found.get("format") != FORMAT:
+    if any(key not in found for key in _KEYS[str(kind)]) or found.get("format") != FORMAT:
         raise BuildError(
             f"the manifest of format {found.get('format')!r} is not one that this version writes",
             file=path,
@@ -83,8 +84,15 @@ def read_manifest(directory: Path, kind: str) -> dict[str, Any]:
     return found
 
 
-def layer_directories(directory: Path) -> dict[str, Path]:
-    """Return the directory of each layer of a build by layer name.
+def layer_directories(directory: Path, *kinds: str) -> dict[str, Path]:
+    """Return the directory of each layer of a build by layer name, or of its network.
+
+    Parameters
+    ----------
+    directory
+        The build directory.
+    kinds
+        What its parts may be: ``layer``, ``network``; layers alone if left out.
 
     Raises
     ------
@@ -102,5 +110,5 @@ def layer_directories(directory: Path) -> dict[str, Path]:
         )
     found = {name: directory / top for name, top in layers.items()}
     for path in found.values():
-        read_manifest(path, "layer")
+        read_manifest(path, *(kinds or ("layer",)))
     return found

@@ -116,8 +116,9 @@ class NetworkFiles:
             "verilator.vlt": render("network/verilator.vlt.j2", **values),
             "manifest.json": manifest_text("network", self._manifest(ports, values)),
         }
-        for name, plan in self.plans.items():
-            texts[f"plans/{name}.txt"] = dump(plan.graph)
+        for stage in self.stages:
+            if stage.core is not None:
+                texts[f"plans/{stage.layer}.txt"] = dump(stage.core[0])
         for target in synthesis_targets():
             texts[f"synth/{target}.ys"] = render(
                 f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target

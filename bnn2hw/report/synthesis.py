@@ -7,7 +7,7 @@ from typing import Any
 
 from .tables import Table, number, ratio
 
-__all__ = ["synthesis_table"]
+__all__ = ["placement_table", "synthesis_table"]
 
 
 def synthesis_table(results: Sequence[Mapping[str, Any]]) -> Table:
@@ -52,3 +52,30 @@ def _ratio(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     """Return the area in terms of the baseline's: LUTs, or NAND2 equivalents."""
     kind = "luts" if result["cells"]["nand2"] is None else "nand2"
     return ratio(result["cells"][kind], baseline["cells"][kind])
+
+
+def placement_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of places and routes, as :func:`bnn2hw.api.place` gives them as JSON."""
+    rows = []
+    for item in results:
+        cells = ", ".join(
+            f"{number(used)} {cell} ({100 * used / item['available'][cell]:.0f} %)"
+            for cell, used in item["used"].items()
+            if item["available"][cell] >= 20
+        )
+        rows.append(
+            [
+                item["network"],
+                item["device"],
+                cells,
+                f"{item['clock']:.1f}",
+                number(item["interval"]),
+                number(round(item["images_per_second"])),
+                f"{item['seconds'][0]:.0f} + {item['seconds'][1]:.0f}",
+                item["bitstream"],
+            ]
+        )
+    headers = [
+        "network", "device", "cells", "MHz", "cycles/image", "images/s", "seconds", "bitstream",
+    ]  # fmt: skip
+    return Table(headers, rows, left=(0, 1, 2, 7))

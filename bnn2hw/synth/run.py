@@ -66,12 +66,12 @@ class SynthesisResult:
 
 
 def synthesise(directory: Path, target: str, *, timeout: float | None = None) -> SynthesisResult:
-    """Synthesise a layer's directory for a target; the figures also land in ``results/``.
+    """Synthesise a layer or a network for a target; the figures also land in ``results/``.
 
     Parameters
     ----------
     directory
-        The directory of the layer.
+        The directory of the layer or network.
     target
         Name of a script in its ``synth/``.
     timeout
@@ -84,8 +84,8 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
     SynthesisError
         If there is no such target, or Yosys fails or takes too long.
     """
-    manifest = read_manifest(directory, "layer")
-    layer, top = manifest["layer"], manifest["top"]
+    manifest = read_manifest(directory, "layer", "network")
+    layer, top = manifest.get("layer", manifest.get("network")), manifest["top"]
     results = directory / "results"
     yosys = find_yosys()
     version = f"{yosys.version} ({yosys.kind})"

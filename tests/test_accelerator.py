@@ -1,0 +1,161 @@
+"""Whole networks: build directories, simulation of every edge and of many images, mutants."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bnn2hw.accelerator import generate_network, network_directory, simulate_network
+from bnn2hw.errors import BuildError, PlanError, UsageError, VerificationError
+from bnn2hw.model import (
+    BIPOLAR,
+    Argmax,
+    Binarize,
+    BinaryConv,
+    BinaryDense,
+    Integer,
+    MaxPool,
+    Network,
+    Samples,
+    Tensor,
+    Threshold,
+)
+from tests.helpers import dense_network
+from tests.helpers import generate as generate_layers
+from tests.verify.test_standalone import run
+
+GENERATOR = np.random.default_rng(5)
+
+
+def bits(*shape: int) -> NDArray[np.uint8]:
+    return GENERATOR.integers(0, 2, shape).astype(np.uint8)
+
+
+def thresholds(channels: int) -> Threshold:
+    facing = GENERATOR.choice([-1, 1], channels).astype(np.int8)
+    return Threshold(facing, GENERATOR.integers(-3, 4, channels))
+
+
+def tiny_network() -> Network:
+    """Return a network with every kind of layer, and each kind of padding."""
+    layers = (
+        BinaryConv(
+            "conv1", ("input",), bits(6, 3, 3, 2), thresholds(6), padding=(1, 1, 1, 1),
+            padding_value=0,
+        ),
+        BinaryConv("point", ("conv1",), bits(6, 1, 1, 6), None),
+        Binarize("signs", ("point",), thresholds(6)),
+        BinaryConv(
+            "conv2", ("signs",), bits(5, 3, 3, 6), thresholds(5), padding=(1, 1, 1, 1),
+            padding_value=0,
+        ),
+        MaxPool("pool", ("conv2",)),
+        BinaryConv(
+            "wide", ("pool",), bits(4, 1, 1, 5), thresholds(4), padding=(1, 0, 0, 1),
+            padding_value=-1,
+        ),
+        BinaryDense("fc", ("wide",), bits(7, 4 * 5 * 4), thresholds(7)),
+        BinaryDense("out", ("fc",), bits(4, 7), None),
+        Argmax("class", ("out",), "last"),
+    )  # fmt: skip
+    images = GENERATOR.integers(-4, 4, (4, 6, 8, 2)).astype(np.int32)
+    return Network("tiny", Tensor((6, 8, 2), Integer(-4, 3)), layers, samples=Samples(images))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the build of a small network, with scores."""
+    out = tmp_path_factory.mktemp("network") / "out"
+    build = generate_network(tiny_network(), plan="mst", pipeline=2, scores=True, out=out)
+    assert (build.beats, build.interval) == (48, 48)
+    return out
+
+
+@pytest.mark.slow
+def test_every_edge_and_every_answer_is_that_of_the_golden_model(tiny: Path) -> None:
+    result = simulate_network(tiny, images=300)
+    assert (result.real, result.random) == (4, 296)
+    edges = 48 + 48 + 48 + 48 + 12 + 20 + 1 + 1 + 1
+    assert result.edge_words == 3 * edges
+    assert result.least_interval == result.greatest_interval == result.interval == 48
+    assert 48 * 299 < result.cycles < 48 * 303
+    assert result.stalled_cycles > 1.2 * result.cycles
+    report = json.loads((tiny / "tiny" / "results" / "report.json").read_text())
+    assert report["full_throughput"]["intervals"] == [48]
+    assert set(report) >= {"frames_of_wrong_length", "reset_in_mid_frame"}
+
+
+@pytest.mark.slow
+def test_hardware_of_another_network_is_rejected(tiny: Path, tmp_path: Path) -> None:
+    network = tiny_network()
+    wrong = bits(5, 3, 3, 6)
+    layers = list(network.layers)
+    layers[3] = BinaryConv(
+        "conv2", ("signs",), wrong, thresholds(5), padding=(1, 1, 1, 1), padding_value=0
+    )
+    other = Network("tiny", network.input, tuple(layers), samples=network.samples)
+    out = tmp_path / "out"
+    generate_network(other, plan="direct", scores=True, out=out)
+    (out / "tiny" / "network.npz").write_bytes((tiny / "tiny" / "network.npz").read_bytes())
+    with pytest.raises(VerificationError, match=r"edges_with_stalls: layer \w+ frame 0 word"):
+        simulate_network(out, images=5)
+
+
+@pytest.mark.slow
+def test_make_volume_runs_the_harness(tiny: Path) -> None:
+    done = run(tiny / "tiny", "make", "volume", f"PYTHON={sys.executable}", "STALL=0.2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"different": 0' in done.stdout
+
+
+def test_the_source_prints_the_same_verilog(tiny: Path) -> None:
+    done = run(tiny / "tiny", sys.executable, "tiny.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (tiny / "tiny" / "tiny.v").read_text()
+
+
+def test_manifests(tiny: Path) -> None:
+    manifest = json.loads((tiny / "manifest.json").read_text())
+    assert manifest["layers"] == {"tiny": "tiny"}
+    single = json.loads((tiny / "tiny" / "manifest.json").read_text())
+    assert single["kind"] == "network"
+    assert single["interval_cycles"] == max(stage["cycles"] for stage in single["stages"])
+
+
+def test_a_build_knows_what_it_holds(tiny: Path, tmp_path: Path) -> None:
+    assert network_directory(tiny) == tiny / "tiny"
+    layers = generate_layers(dense_network(6, 2), tmp_path / "layers").directory
+    assert network_directory(layers) is None
+    with pytest.raises(BuildError, match="holds layers and no network"):
+        simulate_network(layers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beat": 3}, "beats of 3 elements do not hold whole positions of 2"),
+        ({"pipeline": 0}, "pipeline 0 is not a number"),
+        ({"plan": "best"}, "plan 'best' is unknown"),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        generate_network(tiny_network(), out=tmp_path / "out", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_branches_are_refused_by_name(tmp_path: Path) -> None:
+    layers = (
+        BinaryDense("a", ("input",), bits(4, 4), thresholds(4)),
+        BinaryDense("b", ("input",), bits(4, 4), thresholds(4)),
+    )
+    network = Network("fork", Tensor((4,), BIPOLAR), layers)
+    with pytest.raises(PlanError, match="layer b: it does not read the layer before it"):
+        generate_network(network, out=tmp_path / "out")
