@@ -41,9 +41,10 @@ def test_every_kind_of_layer_is_equal(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES.keys())
-def test_shared_kernels_are_equal(tmp_path: Path, options: dict[str, object]) -> None:
+@pytest.mark.parametrize("plan", ["subbit", "rowtree"])
+def test_other_plans_are_equal(tmp_path: Path, options: dict[str, object], plan: str) -> None:
     network = conv_network(**options)  # type: ignore[arg-type]
-    build = generate(network, tmp_path / "out", plan="subbit", pipeline=3)
+    build = generate(network, tmp_path / "out", plan=plan, pipeline=3)
     (result,) = bnn2hw.simulate(build.directory, vectors=300, stall=0.4)
     assert (result.real, result.random) == (150, 150)
 
