@@ -197,6 +197,7 @@ def place(
 
 
 def _network_of(directory: str | Path) -> Path:
+    read_manifest(Path(directory), "build")
     path = network_directory(Path(directory))
     if path is None:
         raise BuildError(
@@ -208,18 +209,11 @@ def _network_of(directory: str | Path) -> Path:
 
 
 def network_directory(directory: Path) -> Path | None:
-    """Return the network's directory of a build; None where the build holds layers.
-
-    Raises
-    ------
-    BuildError
-        If this is not a build.
-    """
-    tops = read_manifest(directory, "build")["layers"]
-    for top in tops.values() if isinstance(tops, dict) else []:
-        try:
-            read_manifest(directory / str(top), "network")
-        except BuildError:
-            continue
-        return directory / str(top)
-    return None
+    """Return the network's directory of a build; None where this is no build of a network."""
+    try:
+        tops = read_manifest(directory, "build")["layers"]
+        (path,) = (directory / str(top) for top in dict(tops).values())
+        read_manifest(path, "network")
+    except (BuildError, TypeError, ValueError):
+        return None
+    return path
