@@ -39,7 +39,8 @@ def train(
                 recipe, output, settings=settings or (), resume=resume, progress=tell
             )
     except KeyboardInterrupt:
-        typer.echo("bnn2hw: interrupted; --resume goes on from the last whole epoch", err=True)
+        if output.with_suffix(api.CHECKPOINT).exists():
+            typer.echo("bnn2hw: interrupted; --resume goes on from the last whole epoch", err=True)
         raise
     rows = [
         [

@@ -314,10 +314,16 @@ def train(
     Raises
     ------
     TrainingError
-        If the recipe does not fit its data, the data or the checkpoint is missing, the loss
-        diverges, or the export differs from the float network.
+        If the recipe does not fit its data, the data or the checkpoint is missing, a checkpoint
+        is in the way, the loss diverges, or the export differs from the float network.
     """
     tell = progress or (lambda text: None)
+    if checkpoint is not None and checkpoint.exists() and not resume:
+        raise TrainingError(
+            "is left of an interrupted training",
+            file=checkpoint,
+            remedy="go on with --resume, or remove it",
+        )
     data = load_data(recipe.data)
     with _deterministic(recipe.seed):
         run = _Run(recipe, data)

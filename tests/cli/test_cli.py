@@ -32,7 +32,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return call
 
 
-COMMANDS = ["generate", "simulate", "synth", "inspect", "import", "doctor", "timeline", "compress"]
+COMMANDS = [
+    "generate",
+    "simulate",
+    "synth",
+    "inspect",
+    "import",
+    "doctor",
+    "timeline",
+    "compress",
+    "train",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

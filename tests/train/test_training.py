@@ -366,7 +366,8 @@ def test_the_command_writes_model_and_log(
     ("arguments", "code", "message"),
     [
         (["no.toml", "-o", "x.npz"], 1, "no.toml: there is no such file"),
-        (["small.toml", "-o", "no/x.npz"], 1, "no/x.npz: the folder of the model file is not"),
+        (["small.toml", "-o", "no/x.npz"], 1, "no/x.npz: the model file cannot be written here"),
+        (["small.toml", "-o", "."], 1, "the model file cannot be written here"),
         (["small.toml"], 2, "--output"),
         (["small.toml", "-o", "x.npz", "--set", "epochs"], 2, "'epochs' is not KEY=VALUE"),
         (["small.toml", "-o", "x.npz", "--set", "mst.weight=-1"], 1, "lambda must be 0 or greater"),
@@ -402,6 +403,8 @@ def test_an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(
         assert run(patched, "train", "small.toml", "-o", "a.npz") == 130
     assert "--resume goes on" in capsys.readouterr().err
     assert Path("a.checkpoint.pt").exists() and not Path("a.npz").exists()
+    assert run(monkeypatch, "train", "small.toml", "-o", "a.npz") == 1
+    assert "is left of an interrupted training; go on with --resume" in capsys.readouterr().err
     assert run(monkeypatch, "train", "small.toml", "-o", "a.npz", "--resume") == 0
     assert Path("a.npz").read_bytes() == Path("whole.npz").read_bytes()
 
