@@ -71,6 +71,8 @@ Progress = Callable[[str], None]
 _VECTORS = 200
 # Stands in place of the model file's ending while a network is trained.
 CHECKPOINT = ".checkpoint.pt"
+# Stands in place of the model file's ending while a network is trained.
+CHECKPOINT = ".checkpoint.pt"
 
 
 def _quiet(text: str) -> None:
