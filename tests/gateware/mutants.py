@@ -10,6 +10,7 @@ from types import ModuleType
 import bnn2hw.errors
 import bnn2hw.plan.engine_program
 import bnn2hw.plan.graph
+import bnn2hw.plan.netlist
 import bnn2hw.plan.outputs
 from bnn2hw import gateware
 
@@ -98,10 +99,21 @@ ENGINE_MUTANTS = {
 }  # fmt: skip
 """Faults of the sequential engine."""
 
+NETLIST_MUTANTS = {
+    "literal_not_inverted": ("netlist", "~value if literal & 1 else value", "value"),
+    "inputs_reversed": ("netlist", "for literal in cell.literals)",
+                        "for literal in cell.literals[::-1])"),
+    "bit_from_another_stage": ("netlist", "self._netlist.levels[bit], level)", "0, level)"),
+    "output_not_inverted": ("netlist", "cells[output.last].first + output.inverted",
+                            "cells[output.last].first"),
+    "sum_of_inverted_bits": ("netlist", "append(self._literal(wires, literal, level))",
+                             "append(self._literal(wires, literal ^ 1, level))"),
+}  # fmt: skip
+
 
 def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     """Return a module of a copy of the gateware with one line wrong, or none."""
-    file, right, wrong = {**MUTANTS, **ENGINE_MUTANTS}.get(name, ("", "", ""))
+    file, right, wrong = {**MUTANTS, **ENGINE_MUTANTS, **NETLIST_MUTANTS}.get(name, ("", "", ""))
     package = f"mutant_{name}"
     target = folder / package / "gateware"
     target.mkdir(parents=True)
@@ -116,6 +128,7 @@ def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     sys.modules[f"{package}.plan"] = bnn2hw.plan
     sys.modules[f"{package}.plan.engine_program"] = bnn2hw.plan.engine_program
     sys.modules[f"{package}.plan.graph"] = bnn2hw.plan.graph
+    sys.modules[f"{package}.plan.netlist"] = bnn2hw.plan.netlist
     sys.modules[f"{package}.plan.outputs"] = bnn2hw.plan.outputs
     sys.path.insert(0, str(folder))
     try:

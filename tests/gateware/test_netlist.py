@@ -1,0 +1,96 @@
+"""Bit netlists as hardware, with and without registers, sums and bits; broken copies fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnn2hw.gateware.core import LayerCore
+from bnn2hw.model import BIPOLAR, BinaryConv, Integer, LinearLayer, Tensor, Threshold
+from bnn2hw.plan import plan_layer
+from tests.gateware.designs import packed
+from tests.gateware.mutants import NETLIST_MUTANTS, load_mutant
+from tests.gateware.simulate import run_stream
+from tests.plan.strategies import dense, random_bits, vector
+
+LEVELS = Threshold(np.array([1, -1, 1, 0, 1, -1, 1], np.int8), np.array([0, 2, -4, 1, 6, -2, 3]))
+
+
+def padded_conv() -> BinaryConv:
+    weights = random_bits(7, 27).reshape(7, 3, 3, 3)
+    return BinaryConv("conv", ("input",), weights, LEVELS, padding=(1, 1, 1, 1))
+
+
+CASES: dict[str, tuple[LinearLayer, Tensor]] = {
+    "bits": (dense(random_bits(7, 60), LEVELS), vector(60)),
+    "sums": (dense(random_bits(7, 30)), vector(30)),
+    "padded": (padded_conv(), Tensor((4, 4, 3), BIPOLAR)),
+    "bytes": (dense(random_bits(7, 9), LEVELS), Tensor((9,), Integer(-128, 127))),
+}
+
+
+def core_of(case: str, pipeline: int | None, module: Any = None) -> Any:
+    layer, source = CASES[case]
+    plan = plan_layer(layer, source, "rowtree")
+    return (module.LayerCore if module else LayerCore)(
+        plan.graph,
+        plan.readout,
+        element_width=source.format.width,
+        element_signed=source.format.signed,
+        pipeline=pipeline,
+    )
+
+
+def check(case: str, core: Any, stall: float) -> None:
+    """Send corners and random patches of every border class, and compare with W a."""
+    layer, source = CASES[case]
+    chance = np.random.default_rng(5)
+    size, bits = layer.patch_size(), source.format == BIPOLAR
+    low, high = (-1, 1) if bits else (source.format.low, source.format.high)
+    values = chance.integers(low, high, (24, size), endpoint=True)
+    if bits:
+        values = np.where(values > 0, 1, -1)
+    matrix = layer.matrix().astype(np.int64)
+    values[0], values[1] = low, high
+    for k, row in enumerate(matrix):
+        values[2 + k] = np.where(row > 0, high, low)
+        values[9 + k] = np.where(row > 0, low, high)
+    border = np.arange(24) % len(layer.valid_taps(source))
+    taps = layer.valid_taps(source)[border]
+    sums = (values * taps) @ matrix.T
+    if layer.threshold is None:
+        expected, width = sums, layer.output(source).format.width
+    else:
+        direction, level = layer.threshold.direction, layer.threshold.level
+        expected, width = direction * sums >= direction * level, 1
+        expected = np.where(direction == 0, level, expected)
+    patch = np.where(taps, values, -1)
+    patch = (patch + 1) // 2 if bits else patch
+    words = [packed(row, source.format.width) for row in patch.tolist()]
+    outputs, cycles = run_stream(core, words, border.tolist(), stall=stall, seed=3)
+    assert outputs == [packed(row, width) for row in expected.astype(np.int64).tolist()]
+    assert stall or cycles == len(words) + core.latency, "there are gaps without stalls"
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("pipeline", [None, 1, 3])
+def test_outputs_are_those_of_the_layer(case: str, pipeline: int | None) -> None:
+    for stall in (0.0, 0.4):
+        core = core_of(case, pipeline)
+        assert (core.latency > 1) == (pipeline is not None)
+        check(case, core, stall)
+
+
+@pytest.mark.parametrize("name", sorted(NETLIST_MUTANTS))
+def test_a_mutant_is_rejected(name: str, tmp_path: Path) -> None:
+    module = load_mutant(name, tmp_path)
+    failed = 0
+    for case in CASES:
+        try:
+            check(case, core_of(case, 2, module), 0.4)
+        except AssertionError:
+            failed += 1
+    assert failed
