@@ -71,8 +71,6 @@ Progress = Callable[[str], None]
 _VECTORS = 200
 # Stands in place of the model file's ending while a network is trained.
 CHECKPOINT = ".checkpoint.pt"
-# Stands in place of the model file's ending while a network is trained.
-CHECKPOINT = ".checkpoint.pt"
 
 
 def _quiet(text: str) -> None:
@@ -460,7 +458,7 @@ def train(
 
     Beside ``NAME.npz`` stands ``NAME.log.jsonl``, one line an epoch, and, while training goes on,
     ``NAME.checkpoint.pt``. Nothing is written to the model file unless the integers equal the
-    float network on every image.
+    float network on every image; of a Group-Net, all edges that come before any rounding.
 
     Parameters
     ----------
