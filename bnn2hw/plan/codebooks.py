@@ -22,7 +22,7 @@ __all__ = ["LONGEST", "check_tau", "exchanged", "project", "recognise"]
 LONGEST = 10
 """Most weights of a kernel that has codebooks here: all ``2**LONGEST`` kernels are weighed."""
 
-_FAR = 1 << 16
+_FAR = 1 << 14
 _KICKS = 16
 
 
@@ -126,7 +126,7 @@ def exchanged(
     -------
     As many distinct numbers.
     """
-    offers = np.ascontiguousarray(distance.T)
+    offers = np.ascontiguousarray(distance.T, dtype=np.int16)
     least, best = _exchange(offers, counts, start)
     for seed in range(_KICKS):
         random = np.random.default_rng(seed)
@@ -143,13 +143,15 @@ def exchanged(
 
 
 def _exchange(
-    offers: NDArray[np.int64], counts: NDArray[np.int64], start: NDArray[np.int64]
+    offers: NDArray[np.integer], counts: NDArray[np.int64], start: NDArray[np.int64]
 ) -> tuple[int, NDArray[np.int64]]:
     """Return the total distance and the set that no exchange of one candidate makes better.
 
     ``offers`` are distances (candidates, patterns).
     """
     chosen, patterns = start.copy(), np.arange(offers.shape[1])
+    free = np.ones(len(offers), dtype=np.bool_)
+    free[chosen] = False
     candidate = unchanged = 0
     stale = True
     while unchanged < len(offers):
@@ -160,11 +162,14 @@ def _exchange(
             near[nearest, patterns] = _FAR
             # what a pattern can lose at most with its own candidate
             span = near.min(axis=0) - first
-        change = offers[candidate] - first
-        loss = np.bincount(nearest, np.clip(change, 0, span) * counts, minlength=len(chosen))
-        removed = int(loss.argmin())
-        stale = bool(loss[removed] + (np.minimum(change, 0) * counts).sum() < 0)
+            stale = False
+        if free[candidate]:
+            change = offers[candidate] - first
+            loss = np.bincount(nearest, np.clip(change, 0, span) * counts, minlength=len(chosen))
+            removed = int(loss.argmin())
+            stale = bool(loss[removed] + np.minimum(change, 0) @ counts < 0)
         if stale:
+            free[chosen[removed]], free[candidate] = True, False
             chosen[removed], unchanged = candidate, 0
         candidate, unchanged = (candidate + 1) % len(offers), unchanged + 1
     return int((first * counts).sum()), chosen
