@@ -107,9 +107,9 @@ class _Builder:
         if self.bits > 1:
             mean = self.add("stem_relu", nn.ReLU(), mean)
         streams = [mean] * self.lanes
-        for index, block in enumerate(recipe.blocks):
+        for index in range(len(recipe.blocks)):
             streams = self.block(index, streams, mean)
-            if (index + 1) % recipe.span == 0 or block is recipe.blocks[-1]:
+            if (index + 1) % recipe.span == 0 or index + 1 == len(recipe.blocks):
                 mean = self.meet(index, streams)
                 if recipe.variant != "groupnet":
                     streams = [mean] * self.lanes

@@ -73,7 +73,7 @@ class GroupnetStage(Stage):
         raise TrainingError(
             f"{_MOST_FRACTION} fraction bits do not keep the validation accuracy of "
             f"{100 * least:.2f} %",
-            remedy="train longer: streams beyond 32 bits and accuracy by chance need more bits",
+            remedy="train longer: classes that are near a guess turn on every bit",
         )
 
     @property
