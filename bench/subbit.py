@@ -172,9 +172,9 @@ def main() -> None:
         if "--docs" in sys.argv:
             path = ROOT / "docs" / "subbit.md"
             marker = f"<!-- table: python bench/subbit.py {name} -->"
-            pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
+            pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*\n*")
             page = path.read_text(encoding="utf-8")
-            path.write_text(pattern.sub(lambda _, m=marker, t=text: f"{m}\n\n{t}", page), "utf-8")
+            path.write_text(pattern.sub(lambda _, m=marker, t=text: f"{m}\n\n{t}\n", page), "utf-8")
 
 
 if __name__ == "__main__":
