@@ -276,7 +276,7 @@ def generate(
     layers
         Names of layers with weights.
     plan
-        ``direct``, ``mst`` or ``auto``.
+        ``direct``, ``mst``, ``subbit``, ``rowtree`` or ``auto``.
     max_depth
         Bound on the depth of the spanning tree, in edges.
     complement

@@ -24,9 +24,10 @@ def generate(
     network: Annotated[
         bool, typer.Option("--network", help="Generate the whole network, images in, class out.")
     ] = False,
-    plan: Annotated[str, typer.Option(help="How channels are computed: direct, mst or auto.")] = (
-        "auto"
-    ),
+    plan: Annotated[
+        str,
+        typer.Option(help="How channels are computed: direct, mst, subbit, rowtree or auto."),
+    ] = "auto",
     max_depth: Annotated[
         int | None,
         typer.Option(metavar="H", help="Bound the depth of the spanning tree to H edges."),
