@@ -350,21 +350,21 @@ class Pad(wiring.Component):
             Signal(range(n), name=name)
             for n, name in zip(self.outputs, ("row", "column"), strict=True)
         ]
-        inside = Signal()
+        # Nothing of a frame goes out before its first position is there.
+        begun, inside = Signal(), Signal()
         m.d.comb += [
             inside.eq(
                 _lookup(m, at[0], self._inside[0], "in_rows")
                 & _lookup(m, at[1], self._inside[1], "in_columns")
             ),
-            self.o.valid.eq(self.i.valid | ~inside),
+            self.o.valid.eq(self.i.valid | (begun & ~inside)),
             self.o.payload.eq(Mux(inside, self.i.payload, self._filler)),
             self.i.ready.eq(self.o.ready & inside),
         ]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += at[1].eq(at[1] + 1)
+            m.d.sync += [at[1].eq(at[1] + 1), begun.eq(begun | inside)]
             with m.If(at[1] == self.outputs[1] - 1):
-                m.d.sync += [
-                    at[1].eq(0),
-                    at[0].eq(Mux(at[0] == self.outputs[0] - 1, 0, at[0] + 1)),
-                ]
+                m.d.sync += [at[1].eq(0), at[0].eq(at[0] + 1)]
+                with m.If(at[0] == self.outputs[0] - 1):
+                    m.d.sync += [at[0].eq(0), begun.eq(0)]
         return m

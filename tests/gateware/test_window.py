@@ -150,10 +150,7 @@ def test_pad(size: tuple[int, int], padding: tuple[int, int, int, int], stall: f
     images = np.random.default_rng(0).integers(0, 8, (2, *size))
     padded = np.pad(images, ((0, 0), (top, bottom), (left, right)), constant_values=5)
     words = padded.reshape(-1).tolist()
-    # The first padded positions of a third frame may stand at the output.
     pad = Pad(size, 3, padding, filler=5)
-    ahead = top * (left + size[1] + right) + left
-    trace = send_words(
-        pad, images.reshape(-1).tolist(), len(words) + ahead, stall=stall, patience=400
-    )
-    assert trace.words == words + [5] * ahead
+    trace = send_words(pad, images.reshape(-1).tolist(), len(words), stall=stall, patience=400)
+    assert trace.words == words
+    assert stall or trace.cycles == list(range(len(words)))
