@@ -61,7 +61,8 @@ class SubbitRecipe:
         Keep the subset closed under negation: the second half is the negated first half.
     update_every
         Steps between updates of the subset: 25 in the authors' refinement; 1 and 10 in the
-        supplement's baselines B and B-10.
+        supplement's baselines B and B-10. Latent kernels start at +-1 and change when they cross
+        0, so trainings of some hundred steps need 1.
     hysteresis
         A latent tap closer to zero than this leaves its bit as it was.
     plain
