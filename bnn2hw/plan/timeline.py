@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from itertools import product
 
 from ..errors import UsageError
@@ -236,6 +237,7 @@ def timeline(
     )
 
 
+@lru_cache(maxsize=64)  # the timeline itself is one of its assumptions
 def _runs(
     network: Architecture, tau: int, pes: int, clock: int, mode: str, count: PeCount
 ) -> tuple[Run, Run]:
