@@ -15,7 +15,7 @@ from .counters import FULL, LUT_INPUTS, terminal
 
 __all__ = ["ColumnMoves", "Moves", "comparison_moves", "compression_moves"]
 
-_BEAM = 24
+_BEAM = 12
 # LUTs for each bit that a comparison still holds, to rank states: what the rest costs on average.
 _LUTS_PER_BIT = 0.55
 

@@ -18,6 +18,8 @@ __all__ = ["class_codes", "row_blocks"]
 
 _CANDIDATES = 48
 _SWAPS_A_ROW = 60
+_EXACT_COST = 90
+_PERIOD = 30
 
 
 def class_codes(negative: NDArray[np.bool_], rows: Sequence[int]) -> NDArray[np.int64]:
@@ -51,7 +53,7 @@ def row_blocks(negative: NDArray[np.bool_], size: int, price: float) -> list[lis
         LUTs that a bit costs which a class leaves (see :func:`.compression_moves`).
     """
     count, columns = negative.shape
-    table = np.array([compression_moves((n,), price).cost if n else 0 for n in range(columns + 1)])
+    table = _class_costs(columns, price)
 
     def cost(rows: Sequence[int]) -> float:
         return float(table[np.bincount(class_codes(negative, rows))].sum())
@@ -69,6 +71,14 @@ def row_blocks(negative: NDArray[np.bool_], size: int, price: float) -> list[lis
             blocks[first], blocks[second] = one, two
             costs[first], costs[second] = new
     return [_paired(negative, block) for block in blocks]
+
+
+def _class_costs(columns: int, price: float) -> NDArray[np.float64]:
+    """Return the cost of a class of n columns at index n: exact for small ones, then linear."""
+    exact = [0.0, *(compression_moves((n,), price).cost for n in range(1, _EXACT_COST + 1))]
+    slope = (exact[-1] - exact[-1 - _PERIOD]) / _PERIOD
+    more = exact[-1] + slope * np.arange(1, columns + 1)
+    return np.concatenate([exact, more])[: columns + 1]
 
 
 def _unlike(negative: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -34,8 +34,9 @@ from .shared_counters import shared_sixes
 __all__ = ["rowtree_netlist"]
 
 # LUTs that a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
-_BIT_PRICE = {1: 0.52, 2: 0.92, 3: 1.25, 4: 1.6, 5: 1.95, 6: 2.3, 7: 2.6, 8: 2.9}
-_BLOCK_SIZES = (4, 8)
+_BIT_PRICE = {1: 0.52, 2: 0.92, 3: 1.25, 4: 1.6, 6: 2.3}
+# Blocks to try, with a factor of the prices that suits them.
+_BLOCKS = ((4, 1.0), (6, 1.3))
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
@@ -49,15 +50,16 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor) -> Netlist:
     PlanError
         If the layer cannot be planned.
     """
-    found = [_Planner(layer, source, size).build() for size in _BLOCK_SIZES]
+    found = [_Planner(layer, source, size, factor).build() for size, factor in _BLOCKS]
     return min(found, key=lambda netlist: netlist.luts)
 
 
 class _Planner:
     """Builds the netlist of a layer with blocks of one size."""
 
-    def __init__(self, layer: LinearLayer, source: Tensor, size: int) -> None:
+    def __init__(self, layer: LinearLayer, source: Tensor, size: int, factor: float) -> None:
         self._layer, self._source, self._size = layer, source, size
+        self._price = {rows: price * factor for rows, price in _BIT_PRICE.items()}
         self._element = source.format.width
         self._forms = bit_form(layer, source)
         self._thresholds = single_thresholds(layer, source)
@@ -68,8 +70,7 @@ class _Planner:
         """Return the netlist of all live channels."""
         for rows in distinct_rows(self._layer, self._source, complement=True):
             negative = rows.signs < 0
-            price = _BIT_PRICE[self._size]
-            blocks = row_blocks(negative, self._size, price)
+            blocks = row_blocks(negative, self._size, self._price[self._size])
             for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
                 self._split(rows, block, classes)
         self._netlist.outputs = sorted(self._outputs, key=lambda output: output.channel)
@@ -121,7 +122,7 @@ class _Planner:
             return
         half = (len(block) + 1) // 2
         sizes = [half, len(block) - half]
-        price = sum(_BIT_PRICE[size] for size in sizes)
+        price = sum(self._price[size] for size in sizes)
         classes = [(pattern, self._compressed(heap, price)) for pattern, heap in classes]
         for start, size in zip((0, half), sizes, strict=True):
             parts: dict[tuple[bool, ...], list[Heap]] = defaultdict(list)
@@ -165,7 +166,7 @@ class _Planner:
         }
         distinct = sorted({level for level, _ in levels.values()})
         if len(distinct) > 1:
-            heap = self._compressed(heap, _BIT_PRICE[1] * len(distinct))
+            heap = self._compressed(heap, self._price[1] * len(distinct))
         made = {level: add_comparison(self._netlist, heap, level) for level in distinct}
         for channel, (level, inverted) in levels.items():
             output = made[level]
