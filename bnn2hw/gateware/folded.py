@@ -1,0 +1,251 @@
+"""The core of a layer in the sequential style: a folded matrix-vector unit."""
+
+from __future__ import annotations
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from .popcount import Popcount
+from .shared import SharedModules
+from .threshold import border_width
+
+__all__ = ["FoldedCore"]
+
+
+class FoldedCore(wiring.Component):
+    """A layer on ``pes`` processing elements that read ``simd`` inputs a cycle each.
+
+    A patch stays at the input while the elements walk over it: ``steps`` chunks of inputs for
+    each of ``folds`` groups of channels, so that a patch takes ``steps * folds`` cycles, one
+    behind the other without a gap. Weights and the constants of the readout lie in memories. Any
+    numbers of elements and inputs are legal: a last chunk is filled up with inputs that add
+    nothing, and what a last group has too much is dropped.
+
+    Latency from the first cycle of a patch to its output word: ``steps * folds + 4`` cycles.
+
+    Parameters
+    ----------
+    weights
+        uint8 bits (channels, inputs).
+    constants
+        int64 (border classes, channels). The value of a channel is the number of inputs that
+        agree with its weights where they are bits, else the signed sum. With thresholds the bit
+        is ``value >= constant``; with sums the output is ``scale * value + constant``.
+    pes, simd
+        Processing elements, and inputs of each in a cycle.
+    element_width, element_signed
+        Format of an input element.
+    bounds
+        Least and greatest value of a channel.
+    sums
+        Scale and output format (width, signed) of a layer that gives sums; None for bits.
+
+    Attributes
+    ----------
+    cycles
+        Cycles of a patch.
+
+    Members
+    -------
+    i, o
+        As those of :class:`.LayerCore`.
+    """
+
+    def __init__(
+        self,
+        weights: NDArray[np.uint8],
+        constants: NDArray[np.int64],
+        *,
+        pes: int,
+        simd: int,
+        bounds: tuple[int, int],
+        element_width: int = 1,
+        element_signed: bool = False,
+        sums: tuple[int, int, bool] | None = None,
+    ) -> None:
+        self._channels, self._inputs = weights.shape
+        self.classes = len(constants)
+        self._pes, self._simd = pes, simd
+        self._steps, self._folds = -(-self._inputs // simd), -(-self._channels // pes)
+        self.cycles = self._steps * self._folds
+        self._element = Shape(element_width, element_signed)
+        self._bits = self._element == unsigned(1)
+        self._value = _holding(*bounds)
+        self._scale, self._output = 1, unsigned(1)
+        if sums is None:
+            # A level out of reach is as good as the nearest one that is.
+            constants = np.clip(constants, bounds[0], bounds[1] + 1)
+        else:
+            self._scale, self._output = sums[0], Shape(sums[1], sums[2])
+        self._sums = sums is not None
+        self._constant = _holding(int(constants.min()), int(constants.max()))
+        self._weights = self._weight_words(weights)
+        self._constants = self._constant_words(constants)
+        payload = {"data": unsigned(self._inputs * element_width)}
+        if self.classes > 1:
+            payload["border"] = unsigned(border_width(self.classes))
+        word = (
+            data.ArrayLayout(self._output, self._channels)
+            if self._sums
+            else unsigned(self._channels)
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(payload))),
+                "o": Out(stream.Signature(word)),
+            }
+        )
+
+    def _weight_words(self, weights: NDArray[np.uint8]) -> list[int]:
+        """Return the words of the weight memory: group by group, chunk by chunk."""
+        # A filling input is 0, which disagrees with the weight 1 and adds nothing to a sum.
+        full = np.ones((self._folds * self._pes, self._steps * self._simd), np.uint8)
+        full[: self._channels, : self._inputs] = weights
+        parts = full.reshape(self._folds, self._pes, self._steps, self._simd)
+        rows = parts.transpose(0, 2, 1, 3).reshape(self.cycles, -1)
+        packed = np.packbits(rows, axis=1, bitorder="little")
+        return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+    def _constant_words(self, constants: NDArray[np.int64]) -> list[int]:
+        """Return the words of the memory of constants: class by class, group by group."""
+        width = max(self._constant.width, 1)
+        full = np.zeros((self.classes, self._folds * self._pes), np.int64)
+        full[:, : self._channels] = constants
+        mask = (1 << width) - 1
+        return [
+            sum((int(value) & mask) << k * width for k, value in enumerate(row))
+            for row in full.reshape(-1, self._pes)
+        ]
+
+    def elaborate(self, platform: object) -> Module:
+        """Return schedule, memories, processing elements and the collected word."""
+        m = Module()
+        go, completes = Signal(), Signal()
+        step, fold = Signal(range(self._steps)), Signal(range(self._folds))
+        at = Signal(range(self.cycles))
+        last_step, last_fold = Signal(), Signal()
+        m.d.comb += [
+            last_step.eq(step == self._steps - 1),
+            last_fold.eq(fold == self._folds - 1),
+            go.eq(~(completes & self.o.valid & ~self.o.ready)),
+            self.i.ready.eq(go & last_step & last_fold),
+        ]
+        with m.If(go & self.i.valid):
+            m.d.sync += [
+                step.eq(Mux(last_step, 0, step + 1)),
+                at.eq(Mux(last_step & last_fold, 0, at + 1)),
+            ]
+            with m.If(last_step):
+                m.d.sync += fold.eq(Mux(last_fold, 0, fold + 1))
+
+        # Stage 1: chunk and weights. Stage 2: their sums. Stage 3: values and constants.
+        valid = Signal(3)
+        first, last, ends = Signal(2), Signal(3), Signal(3)
+        place = [Signal(range(self.classes * self._folds), name=f"place{k}") for k in range(2)]
+        chunk = Signal(self._simd * self._element.width, reset_less=True)
+        start = fold
+        if self.classes > 1:
+            start = fold + self.i.p.border * self._folds
+        filled = Cat(self.i.p.data, Const(0, self._steps * len(chunk) - len(self.i.p.data)))
+        with m.If(go):
+            m.d.sync += [
+                valid.eq(Cat(self.i.valid, valid)),
+                first.eq(Cat(step == 0, first)),
+                last.eq(Cat(last_step, last)),
+                ends.eq(Cat(last_step & last_fold, ends)),
+                place[0].eq(start),
+                place[1].eq(place[0]),
+                chunk.eq(filled.word_select(step, len(chunk))),
+            ]
+        weights = self._memory(m, "weights", self._weights, at, go, self._pes * self._simd)
+        width = max(self._constant.width, 1)
+        constants = self._memory(m, "constants", self._constants, place[1], go, self._pes * width)
+        results = []
+        for k in range(self._pes):
+            part = self._part(m, platform, k, chunk, weights.word_select(k, self._simd))
+            held = Signal(part.shape(), name=f"part{k}", reset_less=True)
+            value = Signal(self._value, name=f"value{k}", reset_less=True)
+            with m.If(go):
+                m.d.sync += held.eq(part)
+                with m.If(valid[1]):
+                    m.d.sync += value.eq(held + Mux(first[1], 0, value))
+            constant = constants.word_select(k, width)
+            results.append(
+                self._result(value, constant.as_signed() if self._constant.signed else constant)
+            )
+        self._collect(m, go, completes, valid[2] & last[2], ends[2], Cat(results))
+        return m
+
+    def _memory(
+        self, m: Module, name: str, words: list[int], at: Value, enable: Value, width: int
+    ) -> Value:
+        """Return the word of a memory at the address of the cycle before."""
+        if len(words) == 1:
+            return Const(words[0], width)
+        rom = memory.Memory(shape=unsigned(width), depth=len(words), init=words)
+        m.submodules[name] = rom
+        port = rom.read_port()
+        m.d.comb += [port.addr.eq(at), port.en.eq(enable)]
+        return port.data
+
+    def _part(self, m: Module, platform: object, k: int, chunk: Value, weights: Value) -> Value:
+        """Return what a processing element adds for a chunk."""
+        if self._bits:
+            equal = Signal(self._simd, name=f"equal{k}")
+            count = Signal(self._simd.bit_length(), name=f"count{k}")
+            m.d.comb += equal.eq(~(chunk ^ weights))
+            if isinstance(platform, SharedModules):
+                m.submodules[f"pe{k}"] = platform.instance(
+                    self._simd, None, i=equal, o=count, advance=None
+                )
+            else:
+                m.submodules[f"pe{k}"] = popcount = Popcount(self._simd)
+                m.d.comb += [popcount.i.eq(equal), count.eq(popcount.o)]
+            return count
+        terms: list[Value] = []
+        for n in range(self._simd):
+            element = chunk.word_select(n, self._element.width)
+            element = element.as_signed() if self._element.signed else element
+            terms.append(Mux(weights[n], element, -element))
+        while len(terms) > 1:
+            pairs = [terms[n : n + 2] for n in range(0, len(terms), 2)]
+            terms = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+        return terms[0]
+
+    def _result(self, value: Value, constant: Value) -> Value:
+        """Return the output of a channel."""
+        if not self._sums:
+            return value >= constant
+        total = (value << (self._scale.bit_length() - 1)) + constant
+        return total[: self._output.width]
+
+    def _collect(
+        self, m: Module, go: Value, completes: Signal, done: Value, ends: Value, group: Value
+    ) -> None:
+        """Put the groups of a patch side by side and hold the word."""
+        held = [
+            Signal(len(group), name=f"group{k}", reset_less=True) for k in range(self._folds - 1)
+        ]
+        word = Signal(len(Value.cast(self.o.payload)), name="word", reset_less=True)
+        full = Signal()
+        m.d.comb += [
+            completes.eq(done & ends),
+            self.o.valid.eq(full),
+            Value.cast(self.o.payload).eq(word),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += full.eq(0)
+        with m.If(go & done):
+            m.d.sync += [low.eq(high) for low, high in zip(held, [*held[1:], group], strict=False)]
+            with m.If(ends):
+                m.d.sync += [word.eq(Cat(*held, group)), full.eq(1)]
+
+
+def _holding(low: int, high: int) -> Shape:
+    """Return the narrowest shape that holds an interval."""
+    if low < 0:
+        return signed(max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1)
+    return unsigned(high.bit_length())

@@ -1,0 +1,98 @@
+"""Folding: weights and constants of a layer that few processing elements compute in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.formats import Bipolar, Tensor
+from ..model.layers import BinaryConv, LinearLayer
+from .graph import Output
+from .outputs import BitReadout
+from .readout import fold_readout, live_channels
+
+__all__ = ["Folding", "fold_problem", "plan_folding"]
+
+
+@dataclass(frozen=True, eq=False)
+class Folding:
+    """How a layer is computed by processing elements, each of which reads some inputs a cycle.
+
+    Attributes
+    ----------
+    layer
+        Name of the layer.
+    pes, simd
+        Processing elements, and inputs of each in a cycle.
+    weights
+        uint8 bits (channels, inputs).
+    constants
+        int64 (border classes, channels): levels of ``value >= level``, or the constants of sums.
+    bounds
+        Least and greatest value of a channel.
+    sums
+        Scale, width and sign of sums; None where bits come out.
+    """
+
+    layer: str
+    pes: int
+    simd: int
+    weights: NDArray[np.uint8]
+    constants: NDArray[np.int64]
+    bounds: tuple[int, int]
+    sums: tuple[int, int, bool] | None
+
+    @property
+    def cycles(self) -> int:
+        """Return the cycles of an output position."""
+        channels, inputs = self.weights.shape
+        return -(-channels // self.pes) * -(-inputs // self.simd)
+
+
+def fold_problem(layer: LinearLayer) -> str | None:
+    """Return why a layer cannot be folded, or None."""
+    if isinstance(layer, BinaryConv) and layer.groups > 1:
+        return "a convolution in groups has no folded form yet"
+    return None
+
+
+def plan_folding(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> Folding:
+    """Return the folding of a layer; numbers beyond its channels and inputs mean all of them.
+
+    A channel that compares downwards is computed with all its weights turned, so that every
+    comparison goes one way.
+    """
+    assert fold_problem(layer) is None
+    bits = isinstance(source.format, Bipolar)
+    weights = (layer.matrix() > 0).astype(np.uint8)
+    channels, inputs = weights.shape
+    outputs = tuple(Output(int(k), int(k)) for k in live_channels(layer, source))
+    low, high = source.format.low, source.format.high
+    magnitude = inputs * max(abs(low), abs(high))
+    least, greatest = (0, inputs) if bits else (-magnitude, magnitude)
+    readout = fold_readout(layer, source, outputs)
+    sums = None
+    if isinstance(readout, BitReadout):
+        down = (readout.direction < 0).any(axis=0)
+        weights[down] ^= 1
+        # The turned value is the greatest and the least one together less the value itself.
+        level = np.where(down, least + greatest - readout.level, readout.level)
+        fixed = np.where(readout.level > 0, least, greatest + 1)
+        constants = np.where(readout.direction == 0, fixed, level)
+    else:
+        constants = readout.offset
+        span = sum_format(readout.low, readout.high)
+        sums = (2 if bits else 1, *span)
+    return Folding(
+        layer.name, min(pes, channels), min(simd, inputs), weights, constants, (least, greatest),
+        sums,
+    )  # fmt: skip
+
+
+def sum_format(low: int, high: int) -> tuple[int, bool]:
+    """Return width and sign of sums, at least one bit wide."""
+    if low < 0:
+        return max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1, True
+    return max(high.bit_length(), 1), False
