@@ -117,6 +117,8 @@ class _Run:
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self.recipe, self.data = recipe, data
         self.module = (build if recipe.groupnet is None else build_groupnet)(recipe, data)
+        if recipe.groupnet is None:  # what the model cannot hold is told before work starts
+            to_network(self.module.eval(), data, recipe.name)
         self.losses = torch.nn.ModuleList()
         if recipe.mst is not None:
             for name, layer in self.module.binary_layers().items():

@@ -6,6 +6,7 @@ hardware does, so that both can be compared, and knows the layers of the model t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -285,50 +286,59 @@ def build(recipe: Recipe, data: Dataset) -> BinaryNetwork:
         If the layers do not fit the data or one another.
     """
     assert recipe.network is not None
+    layers = recipe.network.layers
     stages: dict[str, Stage] = {}
-    height, width, channels = data.tensor.shape
-    layers, standardise = recipe.network.layers, recipe.network.standardise
-    linear = [k for k, layer in enumerate(layers) if not isinstance(layer, PoolRecipe)]
-
-    def binariser(name: str, shape: tuple[int, ...], index: int) -> WeightBinariser:
-        ends: dict[int, End] = {linear[0]: "first", linear[-1]: "last"}
+    shape = data.tensor.shape
+    for k, layer in enumerate(layers):
+        if isinstance(layer, PoolRecipe):
+            continue  # it is part of the convolution before it
+        name, last = f"{layer.type}{len(stages) + 1}", k == len(layers) - 1
+        end: End | None = "last" if last else "first" if k == 0 else None
         try:
-            return make_binariser(recipe, shape, ends.get(index), standardise=standardise)
+            if isinstance(layer, ConvRecipe):
+                follower = layers[k + 1]
+                size = follower.kernel if isinstance(follower, PoolRecipe) else 1
+                stages[name], shape = _conv_stage(name, layer, size, shape, recipe, end)
+            else:
+                stages[name] = _dense_stage(name, layer, math.prod(shape), recipe, end)
+                shape = (1, 1, layer.channels)
         except TrainingError as error:
             raise error.located(layer=name) from None
-
-    for k, layer in enumerate(layers):
-        if isinstance(layer, ConvRecipe):
-            name = f"conv{len(stages) + 1}"
-            follower = layers[k + 1]
-            size = follower.kernel if isinstance(follower, PoolRecipe) else 1
-            padding = layer.padding_positions
-            height, width = (
-                ((n + 2 * padding - layer.kernel) // layer.stride + 1) // size
-                for n in (height, width)
-            )
-            if min(height, width) < 1:
-                raise TrainingError("the map is smaller than the kernel or the pool", layer=name)
-            shape = (layer.channels, channels, layer.kernel, layer.kernel)
-            conv = BinaryConv2d(
-                channels, layer.channels, layer.kernel, layer.stride, padding,
-                layer.padding_value, binariser=binariser(name, shape, k),
-            )  # fmt: skip
-            pool = (f"pool{len(stages) + 1}", size) if size > 1 else None
-            stages[name] = ConvStage(name, conv, recipe.estimator, pool)
-            channels = layer.channels
-        elif isinstance(layer, DenseRecipe):
-            name = f"dense{len(stages) + 1}"
-            inputs = height * width * channels
-            weights = binariser(name, (layer.channels, inputs), k)
-            dense = BinaryLinear(inputs, layer.channels, weights)
-            last = k == linear[-1]
-            stages[name] = (
-                ScoreStage(name, dense) if last else DenseStage(name, dense, recipe.estimator)
-            )
-            height, width, channels = 1, 1, layer.channels
-    if channels != data.classes:
+    if shape[2] != data.classes:
         raise TrainingError(
-            f"the last layer has {channels} channels, {data.name} has {data.classes} classes"
+            f"the last layer has {shape[2]} channels, {data.name} has {data.classes} classes"
         )
     return BinaryNetwork(stages)
+
+
+def _conv_stage(
+    name: str, layer: ConvRecipe, pool: int, shape: tuple[int, ...], recipe: Recipe, end: End | None
+) -> tuple[ConvStage, tuple[int, ...]]:
+    """Return a stage and the (height, width, channels) that come out of it."""
+    assert recipe.network is not None
+    height, width, inputs = shape
+    padding = layer.padding_positions
+    sides = (
+        ((side + 2 * padding - layer.kernel) // layer.stride + 1) // pool
+        for side in (height, width)
+    )
+    output = (*sides, layer.channels)
+    if min(output) < 1:
+        raise TrainingError("the map is smaller than the kernel or the pool")
+    weights = (layer.channels, inputs, layer.kernel, layer.kernel)
+    conv = BinaryConv2d(
+        inputs, layer.channels, layer.kernel, layer.stride, padding, layer.padding_value,
+        binariser=make_binariser(recipe, weights, end, standardise=recipe.network.standardise),
+    )  # fmt: skip
+    follower = (name.replace("conv", "pool"), pool) if pool > 1 else None
+    return ConvStage(name, conv, recipe.estimator, follower), output
+
+
+def _dense_stage(
+    name: str, layer: DenseRecipe, inputs: int, recipe: Recipe, end: End | None
+) -> Stage:
+    assert recipe.network is not None
+    standardise = recipe.network.standardise
+    binariser = make_binariser(recipe, (layer.channels, inputs), end, standardise=standardise)
+    dense = BinaryLinear(inputs, layer.channels, binariser)
+    return ScoreStage(name, dense) if end == "last" else DenseStage(name, dense, recipe.estimator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -161,6 +162,11 @@ class Recipe:
     subbit: SubbitRecipe | None = None
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise TrainingError(
+                f"key 'name' is {self.name!r}",
+                remedy="use letters, digits, underscores and hyphens",
+            )
         _at_least(self, "", seed=0, epochs=1, batch=2, weight_decay=0, shift=0, activation_bits=1)
         if not 0 < self.learning_rate <= _MOST_RATE:
             raise TrainingError(

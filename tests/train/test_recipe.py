@@ -88,6 +88,7 @@ def test_equal_recipes_are_equal_texts(path: Path) -> None:
         (["mst.weight=much"], "key 'mst.weight' must be a number, not 'much'"),
         (["mst.centers=0"], "key 'mst.centers' is 0; give at least 1 center"),
         (["mst.centers_kind=mean"], "key 'mst.centers_kind' is 'mean'; choose one of 'learned'"),
+        (["name=a b"], "key 'name' is 'a b'; use letters, digits"),
         (["epochs=0"], "key 'epochs' is 0; give at least 1"),
         (["epochs=2.5"], "key 'epochs' must be an integer, not 2.5"),
         (["epochs=true"], "key 'epochs' must be an integer, not True"),

@@ -21,7 +21,7 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn: pip install 
 
 from bnn2hw import api, golden  # noqa: E402
 from bnn2hw.cli import main  # noqa: E402
-from bnn2hw.errors import TrainingError  # noqa: E402
+from bnn2hw.errors import ModelError, TrainingError  # noqa: E402
 from bnn2hw.model import BinaryConv, Network, Threshold, load  # noqa: E402
 from bnn2hw.networks import bundled_path  # noqa: E402
 from bnn2hw.plan import plan_layer  # noqa: E402
@@ -233,6 +233,9 @@ def test_layers_that_do_not_fit_are_told() -> None:
                                           "padding": 0}, dense]}))  # fmt: skip
     with pytest.raises(TrainingError, match="last layer has 9 channels, digits has 10 classes"):
         train(recipe(network={"layers": [{**dense, "channels": 9}]}))
+    with pytest.raises(ModelError, match="layer conv1: padding value -1 is outside the input"):
+        train(recipe(network={"layers": [{"type": "conv", "channels": 2, "padding_value": -1},
+                                         dense]}))  # fmt: skip
     with pytest.raises(TrainingError, match="12 centers are more than 10 channels; lower mst"):
         train(recipe(mst={"centers": 12}))
 
