@@ -23,7 +23,7 @@ from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
 from .graph import AdderGraph, Count, Node, Output, Sum
 from .kernels import vector_of_inputs
-from .rows import distinct_rows
+from .rows import DistinctRows, distinct_rows
 
 __all__ = ["subbit_graph"]
 
@@ -44,8 +44,7 @@ def subbit_graph(layer: LinearLayer, source: Tensor, complement: bool = True) ->
     nodes: list[Node] = []
     outputs: list[Output] = []
     for rows in distinct_rows(layer, source, complement):
-        vectors = _vectors(rows.inputs, rows.signs, vector_of_inputs(layer, rows.inputs))
-        chosen = [_with_base(one, high - low) for one in vectors]
+        facing, chosen = _facing(layer, rows, high - low, complement)
         start = inputs + len(nodes)
         base = np.empty(len(rows.inputs), dtype=np.int8)
         for one in chosen:
@@ -67,6 +66,7 @@ def subbit_graph(layer: LinearLayer, source: Tensor, complement: bool = True) ->
             rows.channels.tolist(), rows.row.tolist(), rows.inverted.tolist(), strict=True
         ):
             constant = sum(term.constant for term in terms[row])
+            inverted ^= bool(facing[row] < 0)
             if inverted:
                 constant = (len(rows.inputs) if bits else 0) - constant
             outputs.append(Output(channel, values[row], -1 if inverted else 1, constant))
@@ -105,33 +105,64 @@ class _Term:
     constant: int
 
 
-def _vectors(
-    inputs: NDArray[np.int32], signs: NDArray[np.int8], vector: NDArray[np.int64]
-) -> list[_Vector]:
+def _facing(
+    layer: LinearLayer, rows: DistinctRows, span: int, complement: bool
+) -> tuple[NDArray[np.int8], list[_Vector]]:
+    """Return which rows to negate, int8 (rows,) of +1 and -1, and what is then in each vector.
+
+    Rows that are more alike add fewer bits, but may have more kernels: both are tried.
+    """
+    vector = vector_of_inputs(layer, rows.inputs)
+    tried = [np.ones(len(rows.first), dtype=np.int8)]
+    if complement:
+        tried.append(_alike(rows.signs))
     found = []
-    for number in np.unique(vector).tolist():
-        columns = np.flatnonzero(vector == number)
-        kernels, kernel = np.unique(signs[:, columns], axis=0, return_inverse=True)
-        found.append(_Vector(columns, inputs[columns], kernels, kernel.reshape(-1)))
-    return found
+    for facing in tried:
+        signs = rows.signs * facing[:, None]
+        made = [
+            _with_base(np.flatnonzero(vector == number), rows.inputs, signs, span)
+            for number in np.unique(vector).tolist()
+        ]
+        found.append((sum(area for area, _ in made), facing, [one for _, one in made]))
+    _, facing, vectors = min(found, key=lambda one: one[0])
+    return facing, vectors
 
 
-def _with_base(vector: _Vector, span: int) -> _Vector:
-    """Return the vector with the kernel first that makes the best base.
+def _alike(signs: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return +1 or -1 for each row, int8 (rows,): which of them to negate to make all alike.
+
+    The row that is most decided next is turned to agree with those before it.
+    """
+    product = signs.astype(np.float64) @ signs.T  # integers, exact
+    facing = np.zeros(len(signs), dtype=np.int8)
+    row = int(np.abs(product).sum(axis=0).argmax())
+    agreement = np.zeros(len(signs))
+    for _ in facing:
+        facing[row] = 1 if agreement[row] >= 0 else -1
+        agreement += facing[row] * product[row]
+        row = int(np.where(facing == 0, np.abs(agreement), -1).argmax())
+    return facing
+
+
+def _with_base(
+    columns: NDArray[np.int64], inputs: NDArray[np.int32], signs: NDArray[np.int8], span: int
+) -> tuple[int, _Vector]:
+    """Return the estimated area of a vector, and the vector with the best base first.
 
     It weighs the bits that rows add, and the weights in which kernels differ from the base.
     ``span`` is the greatest difference of two values of an input.
     """
-    length = len(vector.columns)
-    width = np.array([(span * d).bit_length() for d in range(length + 1)])
-    product = vector.kernels.astype(np.int64) @ vector.kernels.T
-    distance = (length - product) // 2
-    rows = np.bincount(vector.kernel)
-    area = _BIT * (rows @ width[distance]) + _WEIGHT * width[1] * distance.sum(axis=0)
+    kernels, kernel = np.unique(signs[:, columns], axis=0, return_inverse=True)
+    kernel = kernel.reshape(-1)
+    width = np.array([(span * d).bit_length() for d in range(len(columns) + 1)])
+    product = kernels.astype(np.int64) @ kernels.T
+    distance = (len(columns) - product) // 2
+    count = np.bincount(kernel)
+    area = _BIT * (count @ width[distance]) + _WEIGHT * width[1] * distance.sum(axis=0)
     base = int(area.argmin())
-    order = np.concatenate([[base], np.delete(np.arange(len(rows)), base)])
+    order = np.concatenate([[base], np.delete(np.arange(len(count)), base)])
     place = np.argsort(order)
-    return _Vector(vector.columns, vector.taps, vector.kernels[order], place[vector.kernel])
+    return int(area[base]), _Vector(columns, inputs[columns], kernels[order], place[kernel])
 
 
 def _differences(

@@ -60,7 +60,7 @@ def test_every_kernel_is_computed_once(case: tuple[LinearLayer, Tensor]) -> None
 
 def test_kernels_are_shared_by_many_channels() -> None:
     layer = conv(64, 24, tau=3)
-    graph = graph_of(plan_layer(layer, SOURCE, "subbit"))
+    graph = graph_of(plan_layer(layer, SOURCE, "subbit", complement=False))
     shared = [node for node in graph.nodes if node.label.startswith("vector")]
     assert all(isinstance(node, Count) and 2 <= len(node.taps) <= 9 for node in shared)
     assert len(shared) <= 24 * 7
@@ -74,7 +74,8 @@ def test_the_base_is_the_best_of_the_kernels() -> None:
     kernels = np.zeros((4, 9), dtype=np.uint8)
     kernels[3, :5] = 1
     layer = BinaryConv("layer", ("input",), weights=kernels.reshape(4, 3, 3, 1))
-    graph = graph_of(plan_layer(layer, Tensor((5, 5, 1), BIPOLAR), "subbit"))
+    source = Tensor((5, 5, 1), BIPOLAR)
+    graph = graph_of(plan_layer(layer, source, "subbit", complement=False))
     assert [node.label for node in graph.nodes] == ["base", "vector0_kernel1", "channel3"]
     base, difference, total = graph.nodes
     assert isinstance(base, Count) and base.inverted.all()
@@ -83,6 +84,20 @@ def test_the_base_is_the_best_of_the_kernels() -> None:
     assert [(output.value, output.constant) for output in graph.outputs] == [
         (9, 0), (9, 0), (9, 0), (11, -5),
     ]  # fmt: skip
+
+
+def test_rows_are_turned_where_that_makes_them_alike() -> None:
+    """Of 20 rows that are nearly one row, half are complements."""
+    rows = np.repeat(random_bits(1, 96), 20, axis=0)
+    rows[np.arange(20), np.arange(20) * 4] ^= 1
+    rows[::2] ^= 1
+    turned = plan_layer(dense(rows), vector(96), "subbit")
+    nodes = graph_of(turned).nodes
+    # a base and single weights
+    assert [node.label for node in nodes if isinstance(node, Count)] == ["base"]
+    assert {output.sign for output in graph_of(turned).outputs} == {1, -1}
+    kept = plan_layer(dense(rows), vector(96), "subbit", complement=False)
+    assert len(graph_of(kept).nodes) > len(nodes)
 
 
 def test_a_single_weight_needs_no_node() -> None:
