@@ -15,8 +15,6 @@ from bnn2hw.report.timeline import draw_timeline
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "timeline.md"
-MARKER = "<!-- table: python bench/engine_area.py -->"
-TABLE = re.compile(re.escape(MARKER) + r"\n+(\|.*\n)*")
 PUBLISHED = {"resnet18": 3.13, "resnet34": 3.33}  # tau 5, 64 PEs, 1 GHz, 224x224
 
 
@@ -71,8 +69,8 @@ def tau_table() -> Table:
     return Table(["network", "tau", "any subset", "closed subset", "fastest modes"], rows)
 
 
-def page(lines: dict[str, list[Timeline]], area: str) -> str:
-    """Return the page as Markdown; ``area`` is the table of ``bench/engine_area.py``."""
+def page(lines: dict[str, list[Timeline]]) -> str:
+    """Return the page as Markdown; its measured tables stay as they are."""
     return f"""# Timelines: 1-bit against sub-bit
 Written by `python bench/timeline.py`. The published comparison (sub-bit networks, Table 4 and
 Figure 13) runs ResNet-18 and ResNet-34 at 0.56 bit, tau 5, on 64 PEs at 1 GHz with images of
@@ -126,28 +124,47 @@ kernels, "fastest" lets each layer choose between the modes of its engine.
 
 ## Counted in area
 layer3.1.conv2 of ResNet-18 on each engine, synthesised for ECP5 with 64 bits of weight a cycle;
-LUT4 include adders, memories are block RAMs. `python bench/engine_area.py` measures it anew.
+LUT4 include adders, memories are block RAMs.
 
-{area}
+{measured("area")}
 
 In lookup tables, too, the closed subset is ahead of a 1-bit engine that takes one product a lane,
 and behind one that takes nine.
+
+## Delta mode
+Mode delta of the engine adds, of each input word, the channels whose kernel differs from that of
+the channel before, along a minimum spanning tree. It depends on the weights. Here are those of a
+binary ResNet-18 trained for CIFAR-10, projected to closed subsets of 32 kernels, on the engine of
+the closed subset with 32 lanes. Its lanes would have a second adder, which takes the entry of the
+channel before away; it is not counted.
+
+{measured("delta")}
+
+It buys nothing on a network that was not trained for it: neighbours on the tree still differ in
+most of their kernels, and a word takes as long as the lane with the most changes.
 
 ## Other subsets
 {tau_table().markdown()}"""
 
 
-def area() -> str:
-    """Return the table of areas as it stands in the page, with its marker."""
-    found = TABLE.search(PAGE.read_text(encoding="utf-8"))
-    return MARKER if found is None else found[0].strip()
+def marked(name: str) -> tuple[str, re.Pattern[str]]:
+    """Return the marker of a measured table, and a pattern of both."""
+    marker = f"<!-- table: python bench/timeline_measured.py {name} -->"
+    return marker, re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
+
+
+def measured(name: str) -> str:
+    """Return a measured table as it stands in the page, with its marker."""
+    marker, pattern = marked(name)
+    found = pattern.search(PAGE.read_text(encoding="utf-8"))
+    return marker if found is None else found[0].strip()
 
 
 def main() -> None:
     lines = timelines()
     for name, found in lines.items():
         draw_timeline(found[:2], DOCS / "images" / f"timeline-{name}.png")
-    text = page(lines, area())
+    text = page(lines)
     PAGE.write_text(text, encoding="utf-8")
     print(text)
 

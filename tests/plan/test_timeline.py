@@ -155,4 +155,4 @@ def test_errors(options: dict[str, object], message: str) -> None:
 @pytest.mark.slow
 def test_the_page_is_what_the_code_computes() -> None:
     text = bench_timeline.PAGE.read_text(encoding="utf-8")
-    assert text == bench_timeline.page(bench_timeline.timelines(), bench_timeline.area())
+    assert text == bench_timeline.page(bench_timeline.timelines())
