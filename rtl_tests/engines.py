@@ -60,6 +60,18 @@ ENGINES: Mapping[str, EngineDesign] = {
     "binary_integers": engine_design(
         12, Parameters(lanes=4, taps=4), "binary", None, 18, 6, form=Integer(-8, 7), positions=6,
     ),
+    "delta": engine_design(
+        13, Parameters(lanes=1, kernel_units=4), "delta", (3, 3), 4, 12,
+        book=(2, True), padding=1, positions=6,
+    ),
+    "delta_sums": engine_design(
+        14, Parameters(lanes=3, kernel_units=2, pixels=2, word_width=6), "delta", (1, 1), 30, 10,
+        book=(3, False), threshold=False, positions=5,
+    ),
+    "delta_integers": engine_design(
+        15, Parameters(lanes=4, kernel_units=2), "delta", (3, 3), 3, 9,
+        book=(1, False), padding=1, form=Integer(-2, 1), positions=6,
+    ),
 }  # fmt: skip
 
 LOADED = "pixels_share_narrow_memory"

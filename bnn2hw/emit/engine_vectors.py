@@ -47,10 +47,8 @@ def input_words(
 
 def output_words(plan: EnginePlan, expected: NDArray[np.int64]) -> list[int]:
     """Return the output words of bits or signed sums, int64 (count, channels)."""
-    program = plan.program
-    filled = np.pad(expected, ((0, 0), (0, -program.outputs % program.lanes)))
-    groups = filled.reshape(len(expected), program.groups, program.lanes)
-    return pack_words(_blocks(groups, program.pixels), program.output_width)
+    words = np.where(plan.channels >= 0, expected[:, plan.channels], 0)
+    return pack_words(_blocks(words, plan.program.pixels), plan.program.output_width)
 
 
 def engine_vector_text(plan: EnginePlan, vectors: Vectors) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from ..plan.engine_program import EngineProgram
+from .engine_delta import DeltaAccumulators, DeltaWalk
 from .engine_lanes import Accumulators, SelectLanes, Thresholds, XnorLanes
 from .engine_load import Loader
 from .engine_memory import WeightStream
@@ -23,7 +24,8 @@ class SequentialEngine(wiring.Component):
 
     Input words come block by block, in a block word by word, and within a word pixel by pixel.
     Output words come block by block, in a block group by group, and within a group pixel by
-    pixel; lane k of group g is channel ``g * lanes + k``. Lanes beyond the channels give 0.
+    pixel; lane k of group g is channel ``g * lanes + k``, and lanes beyond the channels give 0. In
+    mode ``delta`` the plan says which channel it is.
 
     The lanes advance together, whenever the output is free or taken: no path through logic leads
     from ``i`` to ``o``, and a waiting word does not change. Tables go on to be filled meanwhile.
@@ -57,7 +59,7 @@ class SequentialEngine(wiring.Component):
         )
         self._banks: KernelTables | WordBanks
         self._lanes: SelectLanes | XnorLanes
-        if program.mode == "subbit":
+        if program.mode != "binary":
             self._banks = KernelTables(program, loadable=loadable)
             self._lanes = SelectLanes(program)
         else:
@@ -80,65 +82,111 @@ class SequentialEngine(wiring.Component):
         m.submodules.banks = banks = self._banks
         m.submodules.weights = weights = self._weights
         m.submodules.lanes = lanes = self._lanes
-        m.submodules.accumulators = accumulators = Accumulators(program)
         run = self._run(m)
-        advance, step = Signal(), Signal()
+        advance, step, ready = Signal(), Signal(), Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            step.eq(banks.full & weights.valid & advance),
+            step.eq(banks.full & ready & advance),
             banks.i.payload.eq(self.i.payload),
             banks.i.valid.eq(self.i.valid & run),
             self.i.ready.eq(banks.i.ready & run),
             weights.run.eq(run),
         ]
-
-        walk = _Walk(m, program, step)
+        if program.mode == "delta":
+            ends = weights.weights[program.lanes * program.weight_bits]
+            walk: _Walk | DeltaWalk = DeltaWalk(m, program, step, ends)
+            m.d.comb += ready.eq(weights.valid | walk.reading)
+            m.d.comb += weights.use.eq(step & ~walk.reading)
+        else:
+            walk = _Walk(m, program, step)
+            m.d.comb += ready.eq(weights.valid)
+            m.d.comb += weights.use.eq(step)
         m.d.comb += [
             banks.pixel.eq(walk.pixel),
             banks.release.eq(step & walk.item_ends),
-            weights.use.eq(step),
-            weights.take.eq(step & walk.group_ends),
+            weights.take.eq(weights.use & walk.group_ends),
             lanes.bank.eq(banks.o),
             lanes.weights.eq(weights.weights),
             lanes.advance.eq(advance),
         ]
 
         # The cycle after: values of the lanes are added.
-        adding, first, last = Signal(), Signal(), Signal()
-        place, group = Signal.like(walk.place), Signal.like(walk.group)
+        adding, offers = Signal(), Signal()
+        group = Signal.like(walk.group)
         with m.If(advance):
-            m.d.sync += [
-                adding.eq(step),
-                first.eq(walk.first_word),
-                last.eq(walk.last_word),
-                place.eq(walk.place),
-                group.eq(walk.group),
-            ]
+            m.d.sync += [adding.eq(step), offers.eq(walk.offers), group.eq(walk.group)]
+        if isinstance(walk, DeltaWalk):
+            complete = self._add_differences(m, walk, adding, group, advance)
+        else:
+            complete = self._add(m, walk, adding, advance)
+
+        # The cycle after that: complete sums are offered.
+        valid = Signal()
+        sums = Signal(len(complete), reset_less=True)
+        m.d.comb += self.o.valid.eq(valid)
+        with m.If(advance):
+            m.d.sync += valid.eq(adding & offers)
+            with m.If(offers):
+                m.d.sync += sums.eq(self._meant(complete, group))
+        self._output(m, sums, group, advance)
+        return m
+
+    def _add(self, m: Module, walk: _Walk, adding: Value, advance: Value) -> Value:
+        """Return the sums with the values of this cycle."""
+        m.submodules.accumulators = accumulators = Accumulators(self.program)
+        first, place = Signal(), Signal.like(walk.place)
+        with m.If(advance):
+            m.d.sync += [first.eq(walk.first_word), place.eq(walk.place)]
         m.d.comb += [
             accumulators.place_next.eq(walk.place),
             accumulators.place.eq(place),
             accumulators.write.eq(adding),
             accumulators.first.eq(first),
             accumulators.advance.eq(advance),
-            accumulators.values.eq(lanes.o),
+            accumulators.values.eq(self._lanes.o),
         ]
+        return accumulators.o
 
-        # The cycle after that: complete sums are offered.
-        valid = Signal()
-        sums = Signal(len(accumulators.o), reset_less=True)
-        m.d.comb += self.o.valid.eq(valid)
+    def _add_differences(
+        self, m: Module, walk: DeltaWalk, adding: Value, group: Value, advance: Value
+    ) -> Value:
+        """Return the running sums of the group that is read; add the values of other cycles."""
+        program = self.program
+        m.submodules.accumulators = accumulators = DeltaAccumulators(program)
+        first, fresh, reading = Signal(), Signal(), Signal()
+        pixel = Signal.like(walk.pixel)
         with m.If(advance):
-            m.d.sync += valid.eq(adding & last)
-            with m.If(last):
-                m.d.sync += sums.eq(self._meant(accumulators.o, group))
-        self._output(m, sums, group, advance)
-        return m
+            m.d.sync += [
+                first.eq(walk.first_word),
+                fresh.eq(walk.fresh),
+                reading.eq(walk.reading),
+                pixel.eq(walk.pixel),
+            ]
+        places = [
+            self._weights.weights.word_select(lane, program.weight_bits)[program.index_bits :]
+            for lane in range(program.lanes)
+        ]
+        m.d.comb += [
+            accumulators.places.eq(Cat(*places)),
+            accumulators.values.eq(self._lanes.o),
+            accumulators.pixel.eq(pixel),
+            accumulators.write.eq(adding & ~reading),
+            accumulators.first.eq(first),
+            accumulators.fresh.eq(fresh),
+            accumulators.reading.eq(adding & reading),
+            accumulators.group.eq(group),
+            accumulators.advance.eq(advance),
+        ]
+        return accumulators.o
 
     def _meant(self, sums: Value, group: Value) -> Value:
-        """Return the sums with 0 in the lanes beyond the channels; thresholds do that by level."""
+        """Return the sums with 0 in the lanes beyond the channels.
+
+        Thresholds do that by their levels; in mode ``delta`` these lanes repeat a channel.
+        """
         program = self.program
         lanes = program.outputs - (program.groups - 1) * program.lanes
-        if program.thresholds or lanes == program.lanes:
+        if program.thresholds or lanes == program.lanes or program.mode == "delta":
             return sums
         return Mux(group == program.groups - 1, sums[: lanes * program.sum_width], sums)
 
@@ -189,7 +237,7 @@ class _Walk:
         self.group_ends = self.pixel == program.pixels - 1
         self.item_ends = self.place == program.groups * program.pixels - 1
         self.first_word = word == 0
-        self.last_word = word == program.words - 1
+        self.offers = self.last_word = word == program.words - 1
         with m.If(step):
             m.d.sync += self.pixel.eq(Mux(self.group_ends, 0, self.pixel + 1))
             m.d.sync += self.place.eq(Mux(self.item_ends, 0, self.place + 1))

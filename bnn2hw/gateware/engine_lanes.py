@@ -67,7 +67,8 @@ class SelectLanes(_Lanes):
         m.d.comb += entry.eq(select_tree(self.bank, weights, width))
         if not self._program.closed:
             return entry
-        return Mux(weights[-1], -entry, entry)[:width]
+        sign = weights[self._program.index_bits - 1]
+        return Mux(sign, -entry, entry)[:width]
 
 
 class XnorLanes(_Lanes):

@@ -34,6 +34,12 @@ A source that gives a word every ``interval`` cycles makes ``T = pixels * max(in
 ``T = pixels * b``; the first bank is filled an ``interval - b`` earlier, as nothing follows its
 last word. A receiver that does not take an output word stops the accumulation alone.
 
+In mode ``delta`` (see :mod:`.engine_delta`) the steps of an item are as many as its word needs,
+each with a place in it, and a block ends with a readout: ``groups * pixels`` steps of running sums,
+each of which gives an output word. Items differ then, and the cycles follow from the same rules
+item by item: a step starts when the bank is full, ``max(pixels, fetch)`` cycles after the one
+before at the earliest; a bank is free when its item's last step (and the readout) is over.
+
 Mode ``binary`` is the honest 1-bit baseline: the same lanes, accumulators, memories and
 bandwidth, and weights as they are. What a lane is worth there is ``taps``, the XNOR products that
 it counts and adds in a cycle.
@@ -41,6 +47,7 @@ it counts and adds in a cycle.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -52,11 +59,12 @@ __all__ = [
     "PIPELINE",
     "EngineParameters",
     "EngineSchedule",
+    "check_mode",
     "cycles",
     "schedule",
 ]
 
-ENGINE_MODES = ("subbit", "binary")
+ENGINE_MODES = ("subbit", "binary", "delta")
 """Ways in which the engine computes a layer."""
 
 PIPELINE = 3
@@ -131,13 +139,15 @@ class EngineParameters:
         """Return the cycles in which the kernel units fill the table of one pixel."""
         return -(-self.entries // self.kernel_units)
 
-    def weight_bits(self, mode: str) -> int:
-        """Return the bits of weight that a lane takes for one step."""
-        return self.tau if mode == "subbit" else self.taps
+    def weight_bits(self, mode: str, groups: int = 1) -> int:
+        """Return the bits of weight that a lane takes for one step; a place too in ``delta``."""
+        if mode == "binary":
+            return self.taps
+        return self.tau + ((groups - 1).bit_length() if mode == "delta" else 0)
 
-    def fetch(self, mode: str) -> int:
-        """Return the memory words that hold the weights of one step of all lanes."""
-        bits = self.lanes * self.weight_bits(mode)
+    def fetch(self, mode: str, groups: int = 1) -> int:
+        """Return the memory words of one step: weights of all lanes, and in ``delta`` an end."""
+        bits = self.lanes * self.weight_bits(mode, groups) + (mode == "delta")
         return 1 if self.word_width is None else -(-bits // self.word_width)
 
 
@@ -148,7 +158,7 @@ class EngineSchedule:
     Attributes
     ----------
     mode
-        ``subbit`` or ``binary``.
+        One of :data:`ENGINE_MODES`.
     lanes, pixels
         As in the parameters.
     positions
@@ -165,6 +175,8 @@ class EngineSchedule:
         Cycles to fill the bank of an item.
     spacing
         Cycles from one item to the next that input and bank allow.
+    steps
+        Steps of each input word in mode ``delta``.
     """
 
     mode: str
@@ -177,6 +189,7 @@ class EngineSchedule:
     fetch: int
     build: int
     spacing: int
+    steps: tuple[int, ...] = ()
 
     @property
     def blocks(self) -> int:
@@ -195,8 +208,8 @@ class EngineSchedule:
 
     @property
     def accumulate(self) -> int:
-        """Return the cycles that the lanes take for an item in steady state."""
-        return self.groups * self.step
+        """Return the cycles that the lanes take for an item, the longest one if they differ."""
+        return max(self.steps, default=self.groups) * self.step
 
     @property
     def period(self) -> int:
@@ -211,11 +224,26 @@ class EngineSchedule:
     @property
     def cycles(self) -> int:
         """Return the cycles from the first input word to the last output word."""
+        if self.mode == "delta":
+            return self._item_by_item()
         return self.build + (self.items - 1) * self.period + self.drain + PIPELINE
+
+    def _item_by_item(self) -> int:
+        """Return the cycles in mode ``delta``, where items differ."""
+        filling = released = next_step = 0  # when the next bank may be filled, was free, is used
+        for item in range(self.items):
+            word = item % self.words
+            full = filling + self.build
+            last = max(full, next_step) + (self.steps[word] - 1) * self.step
+            readout = self.groups * self.pixels if word == self.words - 1 else 0
+            filling = max(filling + self.spacing, released)
+            released = last + self.pixels + readout
+            next_step = max(last + self.fetch, released)
+        return released + PIPELINE
 
     @property
     def accumulations(self) -> int:
-        """Return the additions that the layer needs: one an output channel and input word."""
+        """Return one addition an output channel and input word; mode ``delta`` may need fewer."""
         return self.positions * self.words * self.outputs
 
     @property
@@ -225,13 +253,27 @@ class EngineSchedule:
 
     @property
     def utilisation(self) -> float:
-        """Return the part of the cycles in which a lane is busy, on average."""
+        """Return the part of the cycles in which a lane is busy; ``delta`` may save more than 1."""
         return self.accumulations / self.lanes / self.cycles
 
     @property
     def weight_words(self) -> int:
         """Return the words of the weight memory."""
-        return self.words * self.groups * self.fetch
+        return (sum(self.steps) or self.words * self.groups) * self.fetch
+
+
+def check_mode(mode: str) -> None:
+    """Check that there is such a mode.
+
+    Raises
+    ------
+    UsageError
+        If there is not.
+    """
+    if mode not in ENGINE_MODES:
+        raise UsageError(
+            f"mode {mode!r} is unknown", remedy=f"choose one of {', '.join(ENGINE_MODES)}"
+        )
 
 
 def schedule(
@@ -241,6 +283,7 @@ def schedule(
     *,
     positions: int | None = None,
     interval: int = 1,
+    steps: Sequence[int] = (),
 ) -> EngineSchedule:
     """Return the schedule of a layer.
 
@@ -249,11 +292,13 @@ def schedule(
     parameters, shape
         The engine and the layer.
     mode
-        ``subbit`` or ``binary``.
+        One of :data:`ENGINE_MODES`.
     positions
         Output positions of the stream; those of one image if left out.
     interval
         The source gives an input word every so many cycles at most.
+    steps
+        In mode ``delta``, which depends on the weights: the steps of each input word.
 
     Raises
     ------
@@ -262,17 +307,14 @@ def schedule(
     PlanError
         If the engine has no schedule for the shape.
     """
-    if mode not in ENGINE_MODES:
-        raise UsageError(
-            f"mode {mode!r} is unknown", remedy=f"choose one of {', '.join(ENGINE_MODES)}"
-        )
+    check_mode(mode)
     if shape.groups != 1:
         raise PlanError(
             f"the engine has no schedule for {shape.groups} groups of channels",
             layer=shape.name,
             remedy="split the layer by groups",
         )
-    if mode == "subbit":
+    if mode != "binary":
         if parameters.tau > shape.unit:
             raise PlanError(
                 f"indices of {parameters.tau} bits stand for kernels of {shape.unit} weights",
@@ -283,7 +325,13 @@ def schedule(
     else:
         inputs = shape.inputs * prod(shape.kernel)
         words, batches = -(-inputs // parameters.taps), 1
+    if mode == "delta" and len(steps) != words:
+        raise UsageError(
+            f"mode delta needs the steps of {words} input words, not of {len(steps)}",
+            layer=shape.name,
+        )
     spacing = max(batches, interval)
+    groups = -(-shape.outputs // parameters.lanes)
     return EngineSchedule(
         mode=mode,
         lanes=parameters.lanes,
@@ -291,10 +339,11 @@ def schedule(
         positions=shape.positions if positions is None else positions,
         outputs=shape.outputs,
         words=words,
-        groups=-(-shape.outputs // parameters.lanes),
-        fetch=parameters.fetch(mode),
+        groups=groups,
+        fetch=parameters.fetch(mode, groups),
         build=(parameters.pixels - 1) * spacing + batches,
         spacing=parameters.pixels * spacing,
+        steps=tuple(steps),
     )
 
 

@@ -14,7 +14,8 @@ from ..model.layers import LinearLayer
 from ..model.threshold import Threshold
 from .codebooks import recognise
 from .counting import VECTOR, layer_shape
-from .engine import EngineParameters, EngineSchedule, schedule
+from .engine import EngineParameters, EngineSchedule, check_mode, schedule
+from .engine_delta import delta_order
 from .engine_program import EngineProgram
 from .kernels import has_kernels
 
@@ -38,6 +39,9 @@ class EnginePlan:
         -1 for none.
     valid
         bool (classes, words, unit): which elements count, by class of border positions.
+    channels
+        int64 (groups, lanes): the channel of each lane; -1 for none, which gives 0. In mode
+        ``delta`` lanes beyond the channels repeat the last one.
     """
 
     layer: str
@@ -46,6 +50,7 @@ class EnginePlan:
     program: EngineProgram
     order: NDArray[np.int64]
     valid: NDArray[np.bool_]
+    channels: NDArray[np.int64]
 
 
 def plan_engine(
@@ -53,8 +58,8 @@ def plan_engine(
 ) -> EnginePlan:
     """Return the program of a layer.
 
-    In mode ``subbit`` tau and closure are those of the layer's codebook, its own or the one that
-    :func:`.recognise` finds.
+    In modes ``subbit`` and ``delta`` tau and closure are those of the layer's codebook, its own
+    or the one that :func:`.recognise` finds.
 
     Raises
     ------
@@ -65,25 +70,38 @@ def plan_engine(
     """
     shape = layer_shape(layer, source)
     kernels = np.zeros((0, 0), np.int64)
-    if mode == "subbit":
+    delta = None
+    if mode != "binary":
+        check_mode(mode)
         codebook = _ordered(layer)
-        closed = codebook.closed
-        parameters = replace(parameters, tau=codebook.tau, closed=closed)
-        weights = codebook.indices[:, :, None] >> np.arange(codebook.tau) & 1
+        parameters = replace(parameters, tau=codebook.tau, closed=codebook.closed)
         kernels = codebook.subset[: parameters.entries].astype(np.int64)
-    timing = schedule(parameters, shape, mode)
-    order = _order(layer, timing, parameters)
-    if mode == "binary":
-        bits = layer.matrix() > 0
-        weights = np.where(order >= 0, bits[:, np.maximum(order, 0)], False)
-    return EnginePlan(
-        layer.name,
-        parameters,
-        timing,
-        _program(layer, source, parameters, timing, order, weights, kernels),
-        order,
-        _valid(layer, source, order),
+        if mode == "delta":
+            delta = delta_order(codebook.indices, parameters.lanes)
+    timing = schedule(
+        parameters, shape, mode, steps=() if delta is None else tuple(delta.steps.tolist())
     )
+    order = _order(layer, timing, parameters)
+    if delta is not None:
+        channels = delta.channels.T
+        codes = delta.indices | delta.places << parameters.tau
+        steps = _bits(codes, parameters.weight_bits(mode, timing.groups))
+        steps = np.concatenate([steps.reshape(len(steps), -1), delta.ends[:, None]], axis=1)
+    else:
+        channels = np.arange(timing.groups * parameters.lanes).reshape(timing.groups, -1)
+        channels = np.where(channels < layer.channels, channels, -1)
+        if mode == "subbit":
+            weights = _bits(codebook.indices, codebook.tau)
+        else:
+            matrix = layer.matrix() > 0
+            weights = np.where(order >= 0, matrix[:, np.maximum(order, 0)], False)
+        steps = weights[channels].transpose(2, 0, 1, 3) * (channels >= 0)[:, :, None]
+        steps = steps.reshape(timing.words * timing.groups, -1)
+    valid = (order >= 0) & layer.valid_taps(source)[:, np.maximum(order, 0)]
+    program = _program(layer, source, parameters, timing, valid, steps, kernels)
+    levels = _levels(layer.threshold, channels, program.sum_width)
+    program = replace(program, levels=levels)
+    return EnginePlan(layer.name, parameters, timing, program, order, valid, channels)
 
 
 def _ordered(layer: LinearLayer) -> Codebook:
@@ -110,9 +128,9 @@ def _order(
 ) -> NDArray[np.int64]:
     """Return which element of the patch stands where in the words, int64 (words, unit)."""
     size = layer.patch_size()
-    if timing.mode == "subbit" and has_kernels(layer):
+    if timing.mode != "binary" and has_kernels(layer):
         return np.arange(size).reshape(-1, timing.words).T
-    unit = VECTOR if timing.mode == "subbit" else parameters.taps
+    unit = parameters.taps if timing.mode == "binary" else VECTOR
     order = np.arange(timing.words * unit).reshape(timing.words, unit)
     return np.where(order < size, order, -1)
 
@@ -124,9 +142,16 @@ def _filled(values: NDArray[np.int64], axis: int, multiple: int) -> NDArray[np.i
     return np.pad(values, padding)
 
 
-def _packed(bits: NDArray[np.int64]) -> tuple[int, ...]:
-    """Return rows of bits as integers, the first bit at the LSB."""
-    rows = np.packbits(bits.astype(np.uint8), axis=1, bitorder="little")
+def _bits(values: NDArray[np.signedinteger], width: int) -> NDArray[np.int64]:
+    """Return the bits of integers along a new last axis, the least significant first."""
+    return values[..., None].astype(np.int64) >> np.arange(width) & 1
+
+
+def _packed(bits: NDArray[np.int64], width: int) -> tuple[int, ...]:
+    """Return rows of bits, filled with zeros, as words of ``width`` bits, the first at the LSB."""
+    rows = np.packbits(
+        _filled(bits, 1, width).reshape(-1, width).astype(np.uint8), axis=1, bitorder="little"
+    )
     return tuple(int.from_bytes(row.tobytes(), "little") for row in rows)
 
 
@@ -135,79 +160,61 @@ def _program(
     source: Tensor,
     parameters: EngineParameters,
     timing: EngineSchedule,
-    order: NDArray[np.int64],
-    weights: NDArray[np.int64],
+    valid: NDArray[np.bool_],
+    steps: NDArray[np.int64],
     kernels: NDArray[np.int64],
 ) -> EngineProgram:
-    """Return the program of a layer.
+    """Return the program of a layer, without levels.
 
-    ``weights`` are the bits of each lane and step, (outputs, words, bits); ``kernels`` those of
-    the kernels that are evaluated, (entries, unit).
+    ``steps`` are the bits of each step of all lanes; ``kernels`` those of the kernels that are
+    evaluated, (entries, unit).
     """
     form = source.format
     magnitude = max(abs(form.low), abs(form.high))
     bits = isinstance(form, Bipolar)
-    step = parameters.lanes * weights.shape[2]
-    word_width = step if parameters.word_width is None else parameters.word_width
-    program = EngineProgram(
+    _, words, unit = valid.shape
+    units = parameters.kernel_units
+    width = steps.shape[1] if parameters.word_width is None else parameters.word_width
+    return EngineProgram(
         mode=timing.mode,
         lanes=parameters.lanes,
-        kernel_units=parameters.kernel_units,
+        kernel_units=units,
         pixels=parameters.pixels,
         outputs=layer.channels,
-        words=timing.words,
+        words=words,
         groups=timing.groups,
         fetch=timing.fetch,
-        unit=order.shape[1],
+        unit=unit,
         bits=bits,
         element_width=form.width,
         element_signed=form.signed,
         magnitude=magnitude,
-        masked=bits and not _valid(layer, source, order).all(),
-        weight_bits=weights.shape[2],
-        closed=timing.mode == "subbit" and parameters.closed,
-        bound=order.size * magnitude,
+        masked=bits and not valid.all(),
+        weight_bits=parameters.weight_bits(timing.mode, timing.groups),
+        closed=timing.mode != "binary" and parameters.closed,
+        bound=words * unit * magnitude,
         thresholds=layer.threshold is not None,
-        word_width=word_width,
-        weights=_weight_words(weights, parameters.lanes, timing.fetch, word_width),
-        subset=_packed(
-            _filled(kernels, 0, parameters.kernel_units).reshape(
-                -1, parameters.kernel_units * order.shape[1]
-            )
-        )
+        word_width=width,
+        weights=_packed(steps, width),
+        subset=_packed(_filled(kernels, 0, units).reshape(-1, units * unit), units * unit)
         if len(kernels)
         else (),
     )
-    return replace(program, levels=_levels(layer.threshold, program))
 
 
-def _valid(layer: LinearLayer, source: Tensor, order: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which elements of the words count, bool (classes, words, unit)."""
-    return (order >= 0) & layer.valid_taps(source)[:, np.maximum(order, 0)]
-
-
-def _weight_words(
-    weights: NDArray[np.int64], lanes: int, fetch: int, width: int
+def _levels(
+    threshold: Threshold | None, channels: NDArray[np.int64], width: int
 ) -> tuple[int, ...]:
-    """Return the words of weight memory in the order of the schedule."""
-    filled = _filled(weights, 0, lanes)
-    _, words, bits = filled.shape
-    steps = filled.reshape(-1, lanes, words, bits).transpose(2, 0, 1, 3).reshape(-1, lanes * bits)
-    padded = np.pad(steps, ((0, 0), (0, fetch * width - lanes * bits)))
-    return _packed(padded.reshape(-1, width))
-
-
-def _levels(threshold: Threshold | None, program: EngineProgram) -> tuple[int, ...]:
     """Return the words of level memory; what no sum reaches is the least number, inverted."""
     if threshold is None:
         return ()
-    low, high = -(1 << program.sum_width - 1), (1 << program.sum_width - 1) - 1
+    low, high = -(1 << width - 1), (1 << width - 1) - 1
     falling, constant = threshold.direction < 0, threshold.direction == 0
     level = np.where(falling, threshold.level + 1, threshold.level)
     never = np.where(constant, threshold.level == 0, level > high)
     level = np.where(constant | never, low, np.maximum(level, low))
-    rows = np.full((program.groups * program.lanes, 2), (low, 1))
-    rows[: len(level)] = np.stack([level, falling ^ never], axis=1)
-    columns = np.repeat([0, 1], [program.sum_width, 1])
-    shifts = np.append(np.arange(program.sum_width), 0)
-    return _packed((rows[:, columns] >> shifts & 1).reshape(program.groups, -1))
+    used = channels >= 0
+    levels = _bits(np.where(used, level[channels], low), width)
+    inverted = np.where(used, (falling ^ never)[channels], 1)
+    rows = np.concatenate([levels, inverted[:, :, None]], axis=2)
+    return _packed(rows.reshape(len(channels), -1), rows.shape[1] * rows.shape[2])

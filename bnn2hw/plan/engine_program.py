@@ -16,7 +16,7 @@ class EngineProgram:
     Attributes
     ----------
     mode
-        ``subbit`` or ``binary``.
+        ``subbit``, ``binary`` or ``delta``.
     lanes, kernel_units, pixels
         As in :class:`.EngineParameters`.
     outputs
@@ -32,7 +32,8 @@ class EngineProgram:
     masked
         Whether each input word comes with a bit an element that tells whether it counts.
     weight_bits
-        Bits of a lane's weights for one step: those of an index, or ``unit`` weights.
+        Bits of a lane's weights for one step: an index, or ``unit`` weights; in mode ``delta`` an
+        index and, above it, a place of ``place_bits``.
     closed
         Whether the most significant bit of an index is a sign.
     bound
@@ -43,7 +44,8 @@ class EngineProgram:
         Width of a word of weight memory.
     weights
         Words of weight memory, in the order of the schedule: input word, group, part of a step.
-        A step holds the weights of all lanes, lane 0 at the LSB.
+        A step holds the weights of all lanes, lane 0 at the LSB, and in mode ``delta`` above them
+        whether it is the last of its input word.
     subset
         One word a cycle in which the table is filled: ``kernel_units`` kernels, the first at the
         LSB, element 0 of each at its LSB; empty in mode ``binary``.
@@ -76,6 +78,16 @@ class EngineProgram:
     levels: tuple[int, ...] = ()
 
     @property
+    def place_bits(self) -> int:
+        """Return the bits of a place in mode ``delta``; 0 in the others."""
+        return (self.groups - 1).bit_length() if self.mode == "delta" else 0
+
+    @property
+    def index_bits(self) -> int:
+        """Return the bits of an index, with its sign."""
+        return self.weight_bits - self.place_bits
+
+    @property
     def memories(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Return width and words of each memory by name, in the order in which they are loaded."""
         widths = {
@@ -93,7 +105,7 @@ class EngineProgram:
     @property
     def entries(self) -> int:
         """Return the entries of a table; 1 in mode ``binary``, the word itself."""
-        return 1 << (self.weight_bits - self.closed) if self.mode == "subbit" else 1
+        return 1 if self.mode == "binary" else 1 << (self.index_bits - self.closed)
 
     @property
     def batches(self) -> int:

@@ -233,5 +233,10 @@ def timing(design: EngineDesign, interval: int = 1) -> EngineSchedule:
     shape = layer_shape(design.layer, design.source)
     positions = len(design.patches)
     return schedule(
-        plan.parameters, shape, plan.schedule.mode, positions=positions, interval=interval
+        plan.parameters,
+        shape,
+        plan.schedule.mode,
+        positions=positions,
+        interval=interval,
+        steps=plan.schedule.steps,
     )

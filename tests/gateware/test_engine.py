@@ -18,7 +18,7 @@ BYTE = Integer(-128, 127)
 @st.composite
 def designs(draw: st.DrawFn) -> EngineDesign:
     """Return an engine of any shape, mode and format, with some positions of any border class."""
-    mode = draw(st.sampled_from(["subbit", "binary"]))
+    mode = draw(st.sampled_from(["subbit", "binary", "delta"]))
     kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 1), (2, 3), None]))
     form = draw(st.sampled_from([BIPOLAR, BIPOLAR, Integer(0, 3), Integer(-2, 1)]))
     closed = draw(st.booleans())

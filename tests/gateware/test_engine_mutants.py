@@ -29,6 +29,10 @@ DESIGNS = {
         3, EngineParameters(lanes=3, taps=5, word_width=6), "binary", None, 17, 5,
         form=Integer(-2, 1), positions=4,
     ),
+    "delta": engine_design(
+        4, EngineParameters(lanes=2, kernel_units=4, pixels=2), "delta", (3, 3), 4, 9,
+        book=(2, False), threshold=False, positions=6,
+    ),
 }  # fmt: skip
 
 
