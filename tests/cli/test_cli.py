@@ -94,6 +94,20 @@ def test_compress_says_what_changes(run: Run, tmp_path: Path) -> None:
     assert (layers["conv3"]["tau"], layers["conv3"]["changed"]) == (5, 0)
 
 
+def test_a_timeline_is_a_table_a_picture_and_json(run: Run) -> None:
+    arguments = ["timeline", "resnet18", "--input", "64", "--clock", "0.5 GHz", "--mode", "closed"]
+    code, out, err = run(*arguments, "--picture", "bars.png")
+    assert code == 0, err
+    for word in ("layer4.1.conv2", "PE = adder; closed", "32 lanes, 4 kernel units", "speed-up: "):
+        assert word in out
+    assert Path("bars.png").read_bytes().startswith(b"\x89PNG")
+    code, out, _ = run(*arguments, "--json", "-")
+    line = json.loads(out)
+    assert line["binary"]["seconds"] == line["binary"]["cycles"] / 500_000_000
+    assert line["speedup"] == line["binary"]["cycles"] / line["subbit"]["cycles"]
+    assert len(line["subbit"]["layers"]) == 16
+
+
 def test_doctor_lists_the_tools(run: Run) -> None:
     code, out, _ = run("doctor", "--json", "found.json")
     assert code == 0
