@@ -93,7 +93,7 @@ def generate_engine(
     parameters
         Of the engines; tau and closure are those of each layer's codebook.
     mode
-        ``subbit`` or ``binary``.
+        ``subbit``, ``binary`` or ``delta``.
     loadable
         Whether weights are loaded through a port; they are in the memories from the start if not.
     out
@@ -155,7 +155,7 @@ def _generated(plan: EnginePlan) -> EngineLayer:
     return EngineLayer(
         plan.layer,
         program.mode,
-        program.weight_bits if program.mode == "subbit" else None,
+        None if program.mode == "binary" else program.index_bits,
         plan.schedule,
         {name: width * len(words) for name, (width, words) in program.memories.items()},
     )

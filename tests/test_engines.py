@@ -39,7 +39,7 @@ def generate(network: Network, out: Path, **options: object) -> EngineBuild:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("mode", "loadable", "threshold"), [("subbit", True, True), ("binary", False, False)]
+    ("mode", "loadable", "threshold"), [("delta", True, True), ("binary", False, False)]
 )
 def test_a_build_simulates(mode: str, loadable: bool, threshold: bool, tmp_path: Path) -> None:
     network = subbit_network(threshold)
@@ -54,6 +54,7 @@ def test_a_build_simulates(mode: str, loadable: bool, threshold: bool, tmp_path:
         LayerShape("conv", (3, 3), 3, 6, (5, 5)),
         mode,
         positions=40,
+        steps=timing.steps,
     )
     assert result.cycles == positions.cycles
     assert timing.positions == 25
@@ -156,7 +157,7 @@ def test_layers_that_have_no_schedule(tmp_path: Path) -> None:
     assert str(error).startswith("layer conv: the layer has no codebook")
     error = refusal(subbit_network(), out, mode="fast")
     assert isinstance(error, UsageError)
-    assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary"
+    assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary, delta"
 
 
 def test_cycles_are_those_of_one_image() -> None:

@@ -23,11 +23,12 @@ def engine(
     mode: Annotated[
         str,
         typer.Option(
-            help="subbit: kernel tables and indices; binary: XNOR and weights as they are."
+            help="subbit: kernel tables and indices; delta: indices where they change from channel "
+            "to channel; binary: XNOR and weights as they are."
         ),
     ] = "subbit",
     lanes: Annotated[int, typer.Option(help="Output channels under way at a time.")] = 64,
-    kernel_units: Annotated[int, typer.Option(help="Kernels evaluated a cycle (subbit).")] = 16,
+    kernel_units: Annotated[int, typer.Option(help="Kernels evaluated a cycle (not binary).")] = 16,
     pixels: Annotated[int, typer.Option(help="Output positions that share fetched weights.")] = 1,
     taps: Annotated[int, typer.Option(help="Products a lane takes a cycle (binary).")] = 9,
     word_width: Annotated[
@@ -48,7 +49,8 @@ def engine(
 ) -> None:
     """Generate layers as sequential engines, with weights in memories: a build directory.
 
-    Mode subbit takes layers with codebooks, and those that have few kernels: see `bnn2hw compress`.
+    Modes subbit and delta take layers with codebooks, and those that have few kernels anyway: see
+    `bnn2hw compress`.
 
     Example: `bnn2hw engine --layer conv3 --mode binary --lanes 16`
     """

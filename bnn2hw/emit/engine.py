@@ -104,7 +104,9 @@ class EngineFiles:
             "pixels": program.pixels,
             "fetch": program.fetch,
             "batches": program.batches,
-            "step": timing.step,
+            "channels": self.plan.channels.tolist(),
+            "steps": list(timing.steps or (timing.groups,) * timing.words),
+            "readout": program.groups * program.pixels if program.mode == "delta" else 0,
             "pipeline": PIPELINE,
             "idle": 1000 + 20 * timing.words * timing.pixels * (timing.period + program.batches),
             "user": program.masked,
@@ -152,6 +154,7 @@ class EngineFiles:
                 "signed": not program.thresholds,
                 "words": program.groups,
                 "order": "block, group, pixel; lane 0 at the least significant bit",
+                "channels_of_groups": values["channels"],
             },
             "pipeline": None,
             "plan": {

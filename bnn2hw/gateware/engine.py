@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -92,15 +92,16 @@ class SequentialEngine(wiring.Component):
             self.i.ready.eq(banks.i.ready & run),
             weights.run.eq(run),
         ]
+        walk: _Walk | DeltaWalk
         if program.mode == "delta":
             ends = weights.weights[program.lanes * program.weight_bits]
-            walk: _Walk | DeltaWalk = DeltaWalk(m, program, step, ends)
-            m.d.comb += ready.eq(weights.valid | walk.reading)
-            m.d.comb += weights.use.eq(step & ~walk.reading)
+            walk = DeltaWalk(m, program, step, ends)
         else:
             walk = _Walk(m, program, step)
-            m.d.comb += ready.eq(weights.valid)
-            m.d.comb += weights.use.eq(step)
+        m.d.comb += [
+            ready.eq(weights.valid | walk.reading),
+            weights.use.eq(step & ~walk.reading),
+        ]
         m.d.comb += [
             banks.pixel.eq(walk.pixel),
             banks.release.eq(step & walk.item_ends),
@@ -227,13 +228,17 @@ class SequentialEngine(wiring.Component):
 
 
 class _Walk:
-    """Where a step stands: pixel, group and word, and the place of its sums."""
+    """Where a step stands: pixel, group and word, and the place of its sums.
+
+    Sums are offered in the last word, without a readout of their own.
+    """
 
     def __init__(self, m: Module, program: EngineProgram, step: Value) -> None:
         self.pixel = Signal(bits_for(program.pixels - 1), name="pixel")
         self.group = Signal(bits_for(program.groups - 1), name="group")
         self.place = Signal(bits_for(program.groups * program.pixels - 1), name="place")
         word = Signal(bits_for(program.words - 1), name="word")
+        self.reading = Const(0, 1)
         self.group_ends = self.pixel == program.pixels - 1
         self.item_ends = self.place == program.groups * program.pixels - 1
         self.first_word = word == 0

@@ -100,7 +100,8 @@ class EngineProgram:
 
     def blank(self) -> EngineProgram:
         """Return the same program with memories that hold zeros."""
-        return replace(self, **{name: (0,) * len(getattr(self, name)) for name in self.memories})
+        weights, subset, levels = ((0,) * len(m) for m in (self.weights, self.subset, self.levels))
+        return replace(self, weights=weights, subset=subset, levels=levels)
 
     @property
     def entries(self) -> int:

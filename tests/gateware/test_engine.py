@@ -50,13 +50,13 @@ def designs(draw: st.DrawFn) -> EngineDesign:
 
 
 @given(designs())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_the_closed_form_counts_the_cycles(design: EngineDesign) -> None:
     assert check_engine(design) == timing(design).cycles
 
 
 @given(designs(), st.integers(2, 12))
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_the_closed_form_counts_the_cycles_of_a_slow_source(
     design: EngineDesign, interval: int
 ) -> None:
@@ -64,7 +64,7 @@ def test_the_closed_form_counts_the_cycles_of_a_slow_source(
 
 
 @given(designs(), st.integers(0, 100))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_stalls_on_both_sides_change_nothing(design: EngineDesign, seed: int) -> None:
     cycles = check_engine(design, stall=0.4, seed=seed)
     assert cycles >= timing(design).cycles
