@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 from .. import golden
-from ..errors import TrainingError
+from ..errors import TrainingError, UsageError
 from ..model import Network
 from ..plan.mst import ChannelForest
 from .binary import Sign
@@ -307,7 +307,7 @@ def train(
     progress
         Is told what is being done.
     checkpoint
-        Where the state is kept after every epoch; removed at the end.
+        Where the state is kept after every epoch; removed at the end, and if training diverges.
     resume
         Whether to go on from there. The result is that of an uninterrupted training.
     log
@@ -315,11 +315,15 @@ def train(
 
     Raises
     ------
-    TrainingError
+    UsageError
+        If there is nothing to resume from.
+    ModelError, TrainingError
         If the recipe does not fit its data, the data or the checkpoint is missing, a checkpoint
         is in the way, the loss diverges, or the export differs from the float network.
     """
     tell = progress or (lambda text: None)
+    if resume and checkpoint is None:
+        raise UsageError("there is no checkpoint to resume", remedy="name one")
     if checkpoint is not None and checkpoint.exists() and not resume:
         raise TrainingError(
             "is left of an interrupted training",
@@ -329,29 +333,38 @@ def train(
     data = load_data(recipe.data)
     with _deterministic(recipe.seed):
         run = _Run(recipe, data)
-        if resume:
-            assert checkpoint is not None
+        if checkpoint is not None and resume:
             run.load(checkpoint)
         if log is not None:
             log.write_text("".join(map(_line, run.history)), encoding="utf-8")
-        while len(run.history) < recipe.epochs:
-            record = run.epoch()
-            if checkpoint is not None:
-                run.save(checkpoint)
-            if log is not None:
-                with log.open("a", encoding="utf-8") as file:
-                    file.write(_line(record))
-            params = sum(layer["params"] for layer in record["layers"])
-            tell(
-                f"epoch {record['epoch']}/{recipe.epochs}: loss {record['loss']:.4f}, "
-                f"validation {100 * record['validation']:.2f} %"
-                + (f", params {params}" if params else "")
-            )
+        try:
+            while len(run.history) < recipe.epochs:
+                _one_epoch(run, tell, checkpoint, log)
+        except TrainingError:
+            if checkpoint is not None:  # it would come to the same end again
+                checkpoint.unlink(missing_ok=True)
+            raise
         tell("integers against the float network on every image")
         trained = run.finish()
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return trained
+
+
+def _one_epoch(
+    run: _Run, tell: Callable[[str], None], checkpoint: Path | None, log: Path | None
+) -> None:
+    record = run.epoch()
+    if checkpoint is not None:
+        run.save(checkpoint)
+    if log is not None:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(_line(record))
+    params = sum(layer["params"] for layer in record["layers"])
+    tell(
+        f"epoch {record['epoch']}/{run.recipe.epochs}: loss {record['loss']:.4f}, "
+        f"validation {100 * record['validation']:.2f} %" + (f", params {params}" if params else "")
+    )
 
 
 def _line(record: dict[str, Any]) -> str:

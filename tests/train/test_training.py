@@ -217,13 +217,18 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_training_that_diverges_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_diverges_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match=r"the loss is inf in epoch 1: training diverges; low"):
         train(recipe(mst={"centers": 1, "weight": 1e300}))
     # signs hide what is not a number from the loss
-    monkeypatch.setattr(loop, "shifted", lambda images, *_: images * torch.nan)
-    with pytest.raises(TrainingError, match="weights are not finite in epoch 1: training diverges"):
-        train(recipe())
+    calls = iter([1.0] * 18)  # the steps of the first epoch
+    monkeypatch.setattr(loop, "shifted", lambda images, *_: images * next(calls, torch.nan))
+    checkpoint = tmp_path / "x.checkpoint.pt"
+    with pytest.raises(TrainingError, match="weights are not finite in epoch 2: training diverges"):
+        train(recipe(), checkpoint=checkpoint)
+    assert not checkpoint.exists(), "it would come to the same end again"
 
 
 def test_layers_that_do_not_fit_are_told() -> None:
