@@ -17,8 +17,9 @@ import bnn2hw
 from bnn2hw.report.tables import Table, number, ratio
 
 LAYERS = [("digits", "conv3"), ("cnv_w1a1_cifar10", "conv1"), ("tfc_w1a1_mnist", "fc0")]
-PLANS = ["mst"]
 TARGETS = ["lut6", "ice40", "ecp5"]
+# Row-class trees are made for tables of six inputs.
+PLANS = {"mst": TARGETS, "rowtree": ["lut6"]}
 MARKER = "<!-- table: python bench/luts.py -->"
 
 
@@ -33,15 +34,18 @@ def rows() -> list[list[str]]:
             results = {
                 plan: bnn2hw.synthesise(
                     bnn2hw.generate(model, [layer], plan=plan, out=Path(folder, plan)).directory,
-                    TARGETS,
+                    targets,
                 )
-                for plan in ("direct", *PLANS)
+                for plan, targets in {"direct": TARGETS, **PLANS}.items()
             }
         for k, target in enumerate(TARGETS):
             direct = results["direct"][k].result
             row = [f"{name.split('_')[0]} {layer}", target, cell(direct)]
             for plan in PLANS:
-                result = results[plan][k].result
+                if target not in PLANS[plan]:
+                    row += ["-", "-"]
+                    continue
+                result = results[plan][PLANS[plan].index(target)].result
                 row += [cell(result), ratio(result.luts, direct.luts)]
             found.append(row)
             print(row, file=sys.stderr)

@@ -1,0 +1,108 @@
+"""Row-class trees: planned LUTs, depth, seconds of plan and proof, peak memory, beside MST's.
+
+Each layer is planned in a process of its own. ``python bench/luts.py`` measures such plans with
+Yosys; the planned LUTs here are those of the netlist before synthesis.
+
+    python bench/rowtree.py [--write]    --write puts the table into docs/rowtree.md
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+from common import ROOT, apart, network
+
+from bnn2hw.model import BIPOLAR, BinaryDense, LinearLayer, Tensor, Threshold
+from bnn2hw.plan import plan_layer
+from bnn2hw.plan.bit_form import prove_netlist
+from bnn2hw.plan.cost import plan_cost
+from bnn2hw.plan.rowtree import rowtree_netlist
+from bnn2hw.report.tables import Table, number, ratio
+
+# name: (network and layer, or none for random weights; rows and columns)
+CASES = {
+    "digits conv3": ("digits", "conv3", None),
+    "CNV conv1": ("cnv_w1a1_cifar10", "conv1", None),
+    "TFC fc0": ("tfc_w1a1_mnist", "fc0", None),
+    "LFC fc1, 128 rows": ("lfc_w1a1_mnist", "fc1", 128),
+    "LFC fc1": ("lfc_w1a1_mnist", "fc1", None),
+    "random 64x256": (None, None, (64, 256)),
+    "random 64x576": (None, None, (64, 576)),
+}
+MARKER = "<!-- table: python bench/rowtree.py -->"
+
+
+def layer_of(case: str) -> tuple[LinearLayer, Tensor] | None:
+    """Return a layer with thresholds and its input; None where its network is missing."""
+    name, layer, rows = CASES[case]
+    if name is None:
+        chance = np.random.default_rng(0)
+        weights = chance.integers(0, 2, rows).astype(np.uint8)
+        levels = Threshold.at_least(chance.integers(-10, 11, rows[0]))
+        return BinaryDense("fc", ("input",), weights, levels), Tensor((rows[1],), BIPOLAR)
+    model = network(name)
+    if model is None:
+        return None
+    found = model.layer(layer)
+    source = model.source(found)
+    if rows is not None:
+        threshold = found.threshold
+        kept = Threshold(threshold.direction[:rows], threshold.level[:rows])
+        found = replace(found, weights=found.weights[:rows], threshold=kept)
+    return found, source
+
+
+def measure(case: str) -> None:
+    """Print the figures of one layer as JSON."""
+    found = layer_of(case)
+    if found is None:
+        print("null")
+        return
+    layer, source = found
+    start = time.perf_counter()
+    netlist = rowtree_netlist(layer, source)
+    planned = time.perf_counter()
+    prove_netlist(layer, source, netlist)
+    proved = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    mst = plan_cost(plan_layer(layer, source, "mst"), layer, source)
+    figures = [netlist.luts, max(netlist.levels), planned - start, proved - planned, peak, mst.luts]
+    print(json.dumps([len(layer.weights), layer.patch_size(), *figures]))
+
+
+def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in CASES:
+        measure(sys.argv[1])
+        return
+    rows = []
+    for case in CASES:
+        figures = apart(__file__, case)
+        if figures is None:
+            print(f"{case}: its network is missing, set BNN2HW_ZOO", file=sys.stderr)
+            continue
+        outputs, inputs, luts, depth, plan, proof, peak, mst = figures
+        rows.append(
+            [case, f"{outputs}x{inputs}", number(luts), f"{luts / outputs:.0f}", str(depth),
+             ratio(luts, mst), f"{plan:.1f}", f"{proof:.1f}", f"{peak:.0f}"]
+        )  # fmt: skip
+    headers = [
+        "layer", "weights", "LUT6", "a row", "levels", "of mst, estimated", "plan s", "proof s",
+        "peak MiB",
+    ]  # fmt: skip
+    text = Table(headers, rows, left=(0, 1)).markdown()
+    print(text)
+    if "--write" in sys.argv:
+        path = ROOT / "docs" / "rowtree.md"
+        head, _, rest = path.read_text(encoding="utf-8").partition(MARKER)
+        lines = rest.lstrip("\n").splitlines(keepends=True)
+        after = "".join(line for line in lines if not line.startswith("|"))
+        path.write_text(f"{head}{MARKER}\n\n{text}\n{after.lstrip()}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
