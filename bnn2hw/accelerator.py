@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from .errors import BuildError, PlanError, UsageError
 from .model import Argmax, LinearLayer, Network
 from .plan import plan_layer
 from .plan.cost import plan_cost
+from .plan.folding import Folding, cheapest_folding, fold_problem, plan_folding
+from .plan.layer_plan import LayerPlan
 from .plan.planner import check_options
 from .synth import DEVICES, Placement, place_and_route
 from .toolchain import find_yosys
@@ -68,6 +70,7 @@ def generate_network(
     max_depth: int | None = None,
     complement: bool = True,
     pipeline: int | None = None,
+    interval: int | None = None,
     scores: bool = False,
     beat: int | None = None,
     out: str | Path | None = None,
@@ -81,6 +84,9 @@ def generate_network(
         The trained network.
     plan, max_depth, complement, pipeline
         Of its layers, as for :func:`bnn2hw.generate`.
+    interval
+        Cycles that an image may take: layers are folded as far as that allows. Every layer is
+        spatial, at a position a cycle, if None.
     scores
         Whether the answer also holds the scores behind the class.
     beat
@@ -101,6 +107,10 @@ def generate_network(
     """
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
+    if interval is not None and interval < 1:
+        raise UsageError(
+            f"an interval of {interval} cycles makes no sense", remedy="give 1 or more"
+        )
     check_options(plan, max_depth)
     problem = network_problem(network)
     if problem is not None:
@@ -111,15 +121,24 @@ def generate_network(
     directory = Path(out) if out is not None else Path("build", network.name)
     check_target(directory)
     find_yosys()
-    plans, costs = {}, {}
-    for layer in network.layers:
-        if isinstance(layer, LinearLayer):
-            progress(f"{layer.name}: plan")
-            source = network.source(layer)
-            found = plan_layer(layer, source, plan, max_depth=max_depth, complement=complement)
-            plans[layer.name] = found
-            costs[layer.name] = plan_cost(found, layer, source).to_json()
-    stages = network_stages(network, plans, beats=beats, pipeline=pipeline, scores=scores)
+    works: dict[str, LayerPlan | Folding] = {}
+    told: dict[str, Mapping[str, object]] = {}
+    for layer in network.linear_layers():
+        source = network.source(layer)
+        fold = _fold(network, layer, interval)
+        if fold is not None:
+            works[layer.name] = folding = plan_folding(layer, source, *fold)
+            told[layer.name] = {
+                "style": "folded", "pes": folding.pes, "simd": folding.simd,
+                "cycles": folding.cycles,
+            }  # fmt: skip
+            continue
+        progress(f"{layer.name}: plan")
+        found = plan_layer(layer, source, plan, max_depth=max_depth, complement=complement)
+        works[layer.name] = found
+        cost = plan_cost(found, layer, source).to_json()
+        told[layer.name] = {"style": "spatial", "plan": found.method, **cost}
+    stages, paces = network_stages(network, works, beats=beats, pipeline=pipeline, scores=scores)
     twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
     if twice:
         raise BuildError(f"two stages would be called {twice[0]}", remedy="rename the layer")
@@ -127,7 +146,7 @@ def generate_network(
     count = _IMAGES if network.samples is None else len(network.samples.images)
     images, _ = make_images(network, max(count, 1), seed=0)
     frames = make_frames(network, images, _BENCH_FRAMES)
-    files = NetworkFiles(network, stages, plans, costs, beats, frames, pipeline)
+    files = NetworkFiles(network, stages, paces, told, beats, frames, pipeline)
 
     def write(folder: Path) -> None:
         progress(f"{network.name}: Amaranth to Verilog")
@@ -136,8 +155,20 @@ def generate_network(
     write_build(directory, network.name, {network.name: (files.top, write)}, versions())
     manifest = read_manifest(directory / files.top, "network")
     return NetworkBuild(
-        directory, network.name, beats.frame, files.interval, tuple(manifest["stages"])
+        directory, network.name, beats.frame, paces.interval, tuple(manifest["stages"])
     )
+
+
+def _fold(network: Network, layer: LinearLayer, interval: int | None) -> tuple[int, int] | None:
+    """Return processing elements and inputs of the cheapest folding; None for a spatial layer."""
+    if interval is None or fold_problem(layer) is not None:
+        return None
+    source, output = network.source(layer), network.tensors[layer.name]
+    count = output.size // output.channels
+    # Positions at which no window is due take a cycle each.
+    idle = max(source.size // source.channels - count, 0)
+    cycles = (interval - idle) // count
+    return cheapest_folding(layer, source, cycles) if cycles > 1 else None
 
 
 def simulate_network(

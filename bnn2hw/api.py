@@ -428,7 +428,8 @@ def _method(manifest: Mapping[str, Any]) -> str:
     """Return the plan of a layer, or all plans of a network."""
     if manifest["kind"] == "layer":
         return str(manifest["plan"]["method"])
-    return ", ".join(dict.fromkeys(plan["method"] for plan in manifest["plans"].values()))
+    chosen = manifest["choices"].values()
+    return ", ".join(dict.fromkeys(item.get("plan", item["style"]) for item in chosen))
 
 
 def _direct(path: Path, progress: Progress) -> Path:

@@ -38,6 +38,13 @@ def generate(
     pipeline: Annotated[
         int | None, typer.Option(metavar="LEVELS", help="Registers after this many adder levels.")
     ] = None,
+    interval: Annotated[
+        int | None,
+        typer.Option(
+            metavar="CYCLES",
+            help="Of a network: fold layers to take so many cycles an image.",
+        ),
+    ] = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Of a network: give the scores behind the class.")
     ] = False,
@@ -57,8 +64,8 @@ def generate(
     """
     if network == bool(layer):
         raise UsageError("give either --network or a --layer")
-    if not network and (scores or beat is not None):
-        raise UsageError("--scores and --beat belong to --network")
+    if not network and (scores or beat is not None or interval is not None):
+        raise UsageError("--scores, --beat and --interval belong to --network")
     model_network = api.load_network(model)
     if network:
         with progress() as tell:
@@ -68,6 +75,7 @@ def generate(
                 max_depth=max_depth,
                 complement=complement,
                 pipeline=pipeline,
+                interval=interval,
                 scores=scores,
                 beat=beat,
                 out=out,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..gateware.network_core import AxiStreamNetwork
 from ..model import Argmax, Network, save
-from ..plan.layer_plan import LayerPlan
+from ..plan.pace import Paces
 from ..plan.text import dump
 from .frames import Field, Frames, write_bench_frames, write_volume
 from .manifest import manifest_text, versions
@@ -37,12 +37,10 @@ class NetworkFiles:
     ----------
     network
         The network.
-    stages
-        Its stages.
-    plans
-        The plans of its layers with weights.
-    costs
-        Their costs as they go to the manifest.
+    stages, paces
+        Its stages, and their pace.
+    choices
+        How each layer with weights is computed, as it goes to the manifest.
     beats
         Of the input.
     frames
@@ -53,8 +51,8 @@ class NetworkFiles:
 
     network: Network
     stages: list[Stage]
-    plans: Mapping[str, LayerPlan]
-    costs: Mapping[str, Mapping[str, object]]
+    paces: Paces
+    choices: Mapping[str, Mapping[str, object]]
     beats: Beats
     frames: Frames
     pipeline: int | None
@@ -65,19 +63,25 @@ class NetworkFiles:
         return top_name(self.network.name.replace("-", "_"))
 
     @property
-    def interval(self) -> int:
-        """Return the cycles of a frame in steady state: those of the slowest stage."""
-        return max([self.beats.frame, *(stage.cycles for stage in self.stages)])
-
-    @property
     def answer(self) -> int:
         """Return the beats of an answer."""
         return positions(self.network.tensors[self.network.layers[-1].name])
 
     @property
     def in_flight(self) -> int:
-        """Return how many frames may have come in whole before the answer of the first is out."""
-        return 4
+        """Return how many frames may have come in whole before the answer of the first is out.
+
+        Those that are under way at the pace of the analysis, and those that full queues hold.
+        """
+        under_way = -(-self.paces.latency // self.paces.interval)
+        queued = sum(
+            -(-(depth + 2) // len(stage.paces[0].hold))
+            for stage, depth in zip(
+                (stage for stage in self.stages if stage.paces), self.paces.depths, strict=True
+            )
+            if depth
+        )
+        return under_way + queued + 2
 
     @cached_property
     def fields(self) -> list[Field]:
@@ -144,7 +148,7 @@ class NetworkFiles:
             "top": self.top,
             "class_name": class_name(self.top),
             "summary": f"Network {self.network.name}: images in, answers out.",
-            "interval": self.interval,
+            "interval": self.paces.interval,
             "beats": self.beats.frame,
             "answer": self.answer,
             "in_flight": self.in_flight,
@@ -152,7 +156,7 @@ class NetworkFiles:
             "output_bytes": widths["m_axis_tdata"] // 8,
             "output": self.network.layers[-1].name,
             "edges": list(edges.items()),
-            "patience": 100_000 + 100 * self.interval,
+            "patience": 100_000 + 100 * self.paces.interval,
             "volume": len(self.frames.images),
             "verilator_flags": _VERILATOR_FLAGS,
             "make_flags": _MAKE_FLAGS,
@@ -168,14 +172,16 @@ class NetworkFiles:
         calls, readouts = [], []
         for stage in self.stages:
             options = ", ".join(f"{key}={literal(value)}" for key, value in stage.options.items())
-            if stage.core is None:
+            if stage.folding is not None:
+                calls.append((stage.name, f'folded("{stage.layer}", {options})'))
+            elif stage.core is None:
                 calls.append((stage.name, f"{stage.unit}({options})"))
             else:
                 calls.append((stage.name, f'core("{stage.layer}", {options})'))
                 _, readout = stage.core
                 readouts.append((stage.layer, type(readout).__name__, readout_fields(readout)))
         imports = sorted((module, unit) for unit, module in modules.items())
-        return {"imports": imports, "stages": calls, "readouts": readouts}
+        return {"imports": imports, "units": units, "stages": calls, "readouts": readouts}
 
     def _manifest(
         self, ports: Sequence[tuple[str, str, int]], values: Mapping[str, Any]
@@ -199,7 +205,7 @@ class NetworkFiles:
                 "order": "fields one behind the other, the first at the least significant bit",
                 "fields": [asdict(field) for field in self.fields],
             },
-            "interval_cycles": self.interval,
+            "interval_cycles": self.paces.interval,
             "pipeline": self.pipeline,
             "edges": dict(values["edges"]),
             "stages": [
@@ -211,10 +217,7 @@ class NetworkFiles:
                 }
                 for stage in self.stages
             ],
-            "plans": {
-                name: {"method": plan.method, **self.costs[name]}
-                for name, plan in self.plans.items()
-            },
+            "choices": dict(self.choices),
             "targets": values["targets"],
             "verilator_flags": list(_VERILATOR_FLAGS),
             "make_flags": list(_MAKE_FLAGS),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -13,27 +15,90 @@ from numpy.typing import NDArray
 
 from .threshold import border_width
 
-__all__ = ["Pad", "SlidingWindow", "window_outputs"]
+__all__ = ["Pad", "SlidingWindow", "Windows"]
 
 # A delay of so many slots is a memory, a shorter one a chain of registers: LUT RAM is 16 deep.
 _MEMORY_SLOTS = 16
 
 
-def window_outputs(
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    padding: tuple[int, int, int, int],
-) -> tuple[int, int]:
-    """Return height and width of the map of windows."""
-    spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    rooms = (
-        size[0] + padding[0] + padding[2] - spans[0],
-        size[1] + padding[1] + padding[3] - spans[1],
-    )
-    assert min(rooms) >= 0
-    return rooms[0] // stride[0] + 1, rooms[1] // stride[1] + 1
+@dataclass(frozen=True)
+class Windows:
+    """Where the windows of a convolution or a pool lie on a map.
+
+    Attributes
+    ----------
+    size
+        Height and width of the map.
+    kernel, stride, dilation
+        (vertical, horizontal).
+    padding
+        (top, left, bottom, right) positions.
+    """
+
+    size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @cached_property
+    def outputs(self) -> tuple[int, int]:
+        """Return height and width of the map of windows."""
+        found = []
+        for axis in range(2):
+            span = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            room = self.size[axis] + self.padding[axis] + self.padding[axis + 2] - span
+            assert room >= 0
+            found.append(room // self.stride[axis] + 1)
+        return found[0], found[1]
+
+    @cached_property
+    def masked(self) -> bool:
+        """Return whether padding needs no positions: each window has an origin on the map."""
+        return all(
+            (n - 1) * s < m for n, s, m in zip(self.outputs, self.stride, self.size, strict=True)
+        )
+
+    @cached_property
+    def offsets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return rows and columns of the taps, from the origin of the window."""
+        rows, columns = (
+            tuple(k * d - p for k in range(n))
+            for n, d, p in zip(self.kernel, self.dilation, self.padding[:2], strict=True)
+        )
+        return rows, columns
+
+    @cached_property
+    def ahead(self) -> int:
+        """Return how many positions come after an origin before its window is complete."""
+        return max(0, max(self.reads, default=0))
+
+    @cached_property
+    def reads(self) -> frozenset[int]:
+        """Return how far behind the origin in raster order taps read that meet the map."""
+        return frozenset(
+            y * self.size[1] + x
+            for y, x in product(*self.offsets)
+            if self.meets(0, y) and self.meets(1, x)
+        )
+
+    def origins(self, axis: int) -> range:
+        """Return the origins of the windows along an axis."""
+        return range(0, self.outputs[axis] * self.stride[axis], self.stride[axis])
+
+    def inside(self, axis: int, offset: int) -> list[bool]:
+        """Return for each position of an axis whether a tap of a window there is on the map."""
+        return [0 <= at + offset < self.size[axis] for at in range(self.size[axis])]
+
+    def meets(self, axis: int, offset: int) -> bool:
+        """Return whether a tap is on the map for any window."""
+        return any(self.inside(axis, offset)[at] for at in self.origins(axis))
+
+    def due(self) -> NDArray[np.bool_]:
+        """Return bool (positions,): whether a window is complete when a position has come."""
+        starts = np.zeros(self.size, np.bool_)
+        starts[np.ix_(self.origins(0), self.origins(1))] = True
+        return np.roll(starts.reshape(-1), self.ahead)
 
 
 class SlidingWindow(wiring.Component):
@@ -92,26 +157,13 @@ class SlidingWindow(wiring.Component):
         filler: int = 0,
         border: NDArray[np.int64] | None = None,
     ) -> None:
-        self.outputs = window_outputs(size, kernel, stride, dilation, padding)
-        assert all((n - 1) * s < m for n, s, m in zip(self.outputs, stride, size, strict=True)), (
-            "an output position lies beyond the map: put a Pad before the window"
-        )
+        self._windows = Windows(size, kernel, stride, dilation, padding)
+        assert self._windows.masked, "a window has no origin on the map: put a Pad before it"
+        self.outputs, self.ahead = self._windows.outputs, self._windows.ahead
         self._size, self._word, self._stride = size, word, stride
         self._filler = filler
         self._classes = 1 if border is None else int(border.max()) + 1
         self._border = np.zeros(self.outputs, np.int64) if border is None else border
-        # Rows and columns of the taps, from the origin of the window.
-        self._offsets = [
-            tuple(k * d - p for k in range(n))
-            for n, d, p in zip(kernel, dilation, padding[:2], strict=True)
-        ]
-        reads = {
-            y * size[1] + x
-            for y, x in product(*self._offsets)
-            if self._meets(0, y) and self._meets(1, x)
-        }
-        self.ahead = max(0, max(reads, default=0))
-        self._delays = sorted({self.ahead - offset for offset in reads})
         payload = {"data": unsigned(word * kernel[0] * kernel[1])}
         if self._classes > 1:
             payload["border"] = unsigned(border_width(self._classes))
@@ -121,17 +173,6 @@ class SlidingWindow(wiring.Component):
                 "o": Out(stream.Signature(data.StructLayout(payload))),
             }
         )
-
-    def _origins(self, axis: int) -> range:
-        """Return the origins of the windows along an axis."""
-        return range(0, self.outputs[axis] * self._stride[axis], self._stride[axis])
-
-    def _inside(self, axis: int, offset: int) -> list[bool]:
-        """Return for each position of an axis whether a tap of a window there is in the map."""
-        return [0 <= at + offset < self._size[axis] for at in range(self._size[axis])]
-
-    def _meets(self, axis: int, offset: int) -> bool:
-        return any(self._inside(axis, offset)[at] for at in self._origins(axis))
 
     def elaborate(self, platform: object) -> Module:
         """Return the delay line, the position of its origin, and the masks of the taps."""
@@ -177,25 +218,26 @@ class SlidingWindow(wiring.Component):
             _lookup(
                 m,
                 at[axis],
-                [int(n in self._origins(axis)) for n in range(self._size[axis])],
+                [int(n in self._windows.origins(axis)) for n in range(self._size[axis])],
                 f"starts{axis}",
             )
             for axis in range(2)
         ]
         m.d.comb += due.eq(origin & starts[0] & starts[1])
 
-        line = _DelayLine(m, self.i.payload, self._delays, advance)
+        delays = sorted({self.ahead - offset for offset in self._windows.reads})
+        line = _DelayLine(m, self.i.payload, delays, advance)
         inside = [
             {
                 o: _lookup(m, at[axis], self._needed(axis, o), f"inside{axis}_{k}")
-                for k, o in enumerate(self._offsets[axis])
+                for k, o in enumerate(self._windows.offsets[axis])
             }
             for axis in range(2)
         ]
         words = []
-        for y, x in product(*self._offsets):
+        for y, x in product(*self._windows.offsets):
             delay = self.ahead - (y * width + x)
-            if self._meets(0, y) and self._meets(1, x):
+            if self._windows.meets(0, y) and self._windows.meets(1, x):
                 words.append(self._masked(line[delay], inside[0][y] & inside[1][x]))
             else:
                 words.append(Const(self._filler, self._word))
@@ -212,7 +254,7 @@ class SlidingWindow(wiring.Component):
 
     def _needed(self, axis: int, offset: int) -> list[int]:
         """Return whether a tap is inside at each origin; what lies between repeats it."""
-        inside = self._inside(axis, offset)
+        inside = self._windows.inside(axis, offset)
         return [
             int(inside[at // s * s]) for s in [self._stride[axis]] for at in range(self._size[axis])
         ]

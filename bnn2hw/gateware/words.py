@@ -111,7 +111,7 @@ class Split(wiring.Component):
 
 
 class Fifo(wiring.Component):
-    """A queue of words; no path through logic leads from one side to the other.
+    """A queue of words; from a depth of 2 on no path through logic leads from side to side.
 
     Throughput one word a cycle; latency one cycle up to a depth of 2, two beyond.
 
@@ -120,7 +120,7 @@ class Fifo(wiring.Component):
     word
         Bits of a word.
     depth
-        Words that it holds, at least 2.
+        Words that it holds. One alone is a register, ready as soon as its word goes.
 
     Members
     -------
@@ -129,7 +129,7 @@ class Fifo(wiring.Component):
     """
 
     def __init__(self, word: int, depth: int = 2) -> None:
-        assert depth >= 2
+        assert depth >= 1
         self._depth = depth
         super().__init__(_ports(word, word))
 
@@ -144,6 +144,16 @@ class Fifo(wiring.Component):
             wiring.connect(m, queue.r_stream, wiring.flipped(self.o))
             return m
         first = Signal(self.i.payload.shape(), reset_less=True)
+        if self._depth == 1:
+            held = Signal()
+            m.d.comb += [
+                self.o.valid.eq(held),
+                self.o.payload.eq(first),
+                self.i.ready.eq(~held | self.o.ready),
+            ]
+            with m.If(self.i.ready):
+                m.d.sync += [held.eq(self.i.valid), first.eq(self.i.payload)]
+            return m
         second = Signal(self.i.payload.shape(), reset_less=True)
         held = Signal(2)
         takes, gives = Signal(), Signal()

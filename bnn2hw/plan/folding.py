@@ -13,7 +13,7 @@ from .graph import Output
 from .outputs import BitReadout
 from .readout import fold_readout, live_channels
 
-__all__ = ["Folding", "fold_problem", "plan_folding"]
+__all__ = ["Folding", "cheapest_folding", "fold_problem", "folding_luts", "plan_folding"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Folding:
     @property
     def cycles(self) -> int:
         """Return the cycles of an output position."""
-        channels, inputs = self.weights.shape
+        channels, inputs = map(int, self.weights.shape)
         return -(-channels // self.pes) * -(-inputs // self.simd)
 
 
@@ -89,6 +89,37 @@ def plan_folding(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> Fol
         layer.name, min(pes, channels), min(simd, inputs), weights, constants, (least, greatest),
         sums,
     )  # fmt: skip
+
+
+def folding_luts(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> float:
+    """Return roughly the lookup tables of four inputs of a folding, without its memories.
+
+    A bit of a popcount takes one of them, an adder or comparison one a bit; and so does each
+    input of the multiplexer that takes a chunk from the patch, by three quarters.
+    """
+    inputs, width = layer.patch_size(), source.format.width
+    bits = isinstance(source.format, Bipolar)
+    accumulator = inputs.bit_length() + (0 if bits else width)
+    lane = simd * (1 if bits else width + 1)
+    multiplexer = 0.75 * inputs * width if simd < inputs else 0
+    return pes * (lane + 3 * accumulator) + multiplexer + layer.channels / 2
+
+
+def cheapest_folding(layer: LinearLayer, source: Tensor, cycles: int) -> tuple[int, int]:
+    """Return processing elements and inputs of each that need at most so many cycles a position.
+
+    Of all that do the one that takes the fewest lookup tables, and among these the fewest bits
+    of weights a cycle; all at once where even that is too slow.
+    """
+    inputs = layer.patch_size()
+    best = None
+    for folds in range(1, min(cycles, layer.channels) + 1):
+        pes = -(-layer.channels // folds)
+        simd = -(-inputs // (cycles // folds))
+        found = folding_luts(layer, source, pes, simd), pes * simd, pes, simd
+        best = found if best is None else min(best, found)
+    assert best is not None
+    return best[2], best[3]
 
 
 def sum_format(low: int, high: int) -> tuple[int, bool]:
