@@ -26,13 +26,21 @@ from common import ROOT, network
 import bnn2hw
 from bnn2hw.model import BinaryConv, LinearLayer, Network
 from bnn2hw.plan import plan_cost, plan_layer
-from bnn2hw.plan.codebooks import project
+from bnn2hw.plan.codebooks import project, recognise
 from bnn2hw.plan.kernels import break_even, kernels_of
 from bnn2hw.report.tables import Table, number, ratio
 
 TAUS = [8, 6, 5, 4, 3]
 PLANS = ["direct", "mst", "subbit"]
-LAYERS = [("digits", "conv3"), ("cnv_w1a1_cifar10", "conv1")]
+TRAINED = "examples/networks/subbit.npz"
+CASES = [
+    ("digits", "conv3", None),
+    ("digits", "conv3", 4),
+    (TRAINED, "conv2", None),
+    (TRAINED, "conv4", None),
+    ("cnv_w1a1_cifar10", "conv1", None),
+    ("cnv_w1a1_cifar10", "conv1", 4),
+]
 KEPT = ROOT / "build" / "bench-subbit.json"
 
 
@@ -75,12 +83,17 @@ def projection() -> Table:
     return Table(["tau", "published bits", *each, *(f"closed: {name}" for name in each)], rows)
 
 
-def projected(model: Network, name: str, tau: int | None) -> Network:
-    """Return a network whose layer has 2**tau kernels, or as it is."""
+def linear(model: Network, name: str) -> LinearLayer:
     layer = model.layer(name)
     assert isinstance(layer, LinearLayer)
+    return layer
+
+
+def projected(model: Network, name: str, tau: int | None) -> Network:
+    """Return a network whose layer has 2**tau kernels, or as it is."""
     if tau is None:
         return model
+    layer = linear(model, name)
     changed, _ = project(layer, tau, closed=True)
     layers = tuple(changed if one is layer else one for one in model.layers)
     return replace(model, layers=layers)
@@ -93,8 +106,7 @@ def estimates() -> Table:
     for name in ("conv1", "conv3", "conv5") if model is not None else ():
         for tau in (None, 6, 5, 4):
             changed = projected(model, name, tau)
-            layer = changed.layer(name)
-            assert isinstance(layer, LinearLayer)
+            layer = linear(changed, name)
             kernels = kernels_of(layer)
             assert kernels is not None
             source = changed.source(layer)
@@ -122,20 +134,26 @@ def estimates() -> Table:
 
 
 def luts() -> Table:
-    """Return the LUTs that Yosys maps, as trained and projected to a closed subset of 16."""
+    """Return the LUTs that Yosys maps: as trained, trained sub-bit, and projected."""
     rows = []
-    for name, layer in LAYERS:
-        model = network(name)
+    for name, layer, tau in CASES:
+        model = bnn2hw.load_network(ROOT / name) if name == TRAINED else network(name)
         if model is None:
             print(f"{name} is missing: set BNN2HW_ZOO", file=sys.stderr)
             continue
-        for tau in (None, 4):
-            cells = {plan: mapped(projected(model, layer, tau), layer, plan) for plan in PLANS}
-            row = [f"{name.split('_')[0]} {layer}", "-" if tau is None else str(tau)]
-            row += [f"{number(cells[plan][0])} ({cells[plan][1]})" for plan in PLANS]
-            row += [ratio(cells["subbit"][0], cells[plan][0]) for plan in ("direct", "mst")]
-            rows.append(row)
-            print(row, file=sys.stderr)
+        changed = projected(model, layer, tau)
+        cells = {plan: mapped(changed, layer, plan) for plan in PLANS}
+        label = "sub-bit example" if name == TRAINED else name.split("_")[0]
+        book = recognise(linear(changed, layer))
+        rows.append(
+            [
+                f"{label} {layer}{'' if tau is None else ', projected'}",
+                "-" if book is None else str(book.tau),
+                *(f"{number(cells[plan][0])} ({cells[plan][1]})" for plan in PLANS),
+                *(ratio(cells["subbit"][0], cells[plan][0]) for plan in ("direct", "mst")),
+            ]
+        )
+        print(rows[-1], file=sys.stderr)
     headers = ["layer", "tau", *(f"{plan}: LUTs (levels)" for plan in PLANS)]
     return Table([*headers, "subbit of direct", "of mst"], rows)
 

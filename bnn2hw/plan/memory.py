@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..model.codebook import Codebook
 
-__all__ = ["WORD_LIMIT", "CodebookMemory", "codebook_memory", "packed_words", "unpacked_words"]
+__all__ = ["WORD_LIMIT", "CodebookMemory", "codebook_memory", "packed_words"]
 
 WORD_LIMIT = 1 << 16
 """Greatest width of a memory word in bits."""
@@ -85,14 +85,3 @@ def packed_words(values: NDArray[np.integer], width: int, word_width: int) -> tu
     words = np.pad(bits, (0, -len(bits) % word_width)).reshape(-1, word_width)
     rows = np.packbits(words, axis=1, bitorder="little")
     return tuple(int.from_bytes(row.tobytes(), "little") for row in rows)
-
-
-def unpacked_words(
-    words: tuple[int, ...], width: int, word_width: int, count: int
-) -> NDArray[np.int64]:
-    """Return the first numbers of ``width`` bits that words hold, int64 (count,)."""
-    size = -(-word_width // 8)
-    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), dtype=np.uint8)
-    bits = np.unpackbits(raw.reshape(-1, size), axis=1, bitorder="little")[:, :word_width]
-    fields = bits.reshape(-1)[: count * width].reshape(count, width).astype(np.int64)
-    return fields @ (np.int64(1) << np.arange(width))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bnn2hw.errors import PlanError, UsageError
+from bnn2hw.errors import ModelError, PlanError, UsageError
 from bnn2hw.model import BinaryConv, Codebook, LinearLayer, Tensor
 from bnn2hw.plan import codebooks
 from bnn2hw.plan.codebooks import exchanged, project, recognise
@@ -19,7 +21,7 @@ from bnn2hw.plan.kernels import kernels_of
 from tests.plan.strategies import dense, layers, random_bits
 
 EXAMPLES = settings(max_examples=150, deadline=None, derandomize=True)
-FEW = settings(max_examples=60, deadline=None, derandomize=True)
+FEW = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 @st.composite
@@ -219,3 +221,23 @@ def test_grouped_convolutions_have_codebooks_too() -> None:
     found, changed = project(layer, 2)
     assert found.codebook is not None and found.codebook.indices.shape == (6, 2)
     assert 0 < changed < weights.size
+
+
+def test_512x512_kernels_are_packed_in_two_seconds() -> None:
+    weights = random_bits(512, 9 * 512).reshape(512, 3, 3, 512)
+    layer = BinaryConv("layer", ("input",), weights=weights)
+    start = time.process_time()
+    project(layer, 6)
+    assert time.process_time() - start < 2
+
+
+def test_a_forgotten_shorter_vector_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = dense(np.array([[1, 0, 0, 0, 0, 0, 0, 0, 1, 1], [0] * 10], dtype=np.uint8))
+    found = recognise(layer)
+    assert found is not None and np.array_equal(found.expand((2, 10)), layer.weights)
+    monkeypatch.setattr(codebooks, "_uncovered", lambda *_: np.zeros(0, np.int64))
+    broken = recognise(layer)
+    assert broken is not None
+    assert not np.array_equal(broken.expand((2, 10)), layer.weights)
+    with pytest.raises(ModelError, match="the codebook gives other weights than the layer has"):
+        replace(layer, codebook=broken)
