@@ -102,8 +102,10 @@ def projected(model: Network, name: str, tau: int | None) -> Network:
 def estimates() -> Table:
     """Return the estimated LUTs of convolutions of CNV, as trained and projected."""
     model = network("cnv_w1a1_cifar10")
-    rows: list[list[str]] = []
-    for name in ("conv1", "conv3", "conv5") if model is not None else ():
+    if model is None:
+        sys.exit("the zoo is missing: set BNN2HW_ZOO")
+    rows = []
+    for name in ("conv1", "conv3", "conv5"):
         for tau in (None, 6, 5, 4):
             changed = projected(model, name, tau)
             layer = linear(changed, name)
@@ -188,11 +190,17 @@ def main() -> None:
         text = TABLES[name]().markdown()
         print(text)
         if "--docs" in sys.argv:
-            path = ROOT / "docs" / "subbit.md"
-            marker = f"<!-- table: python bench/subbit.py {name} -->"
-            pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*\n*")
-            page = path.read_text(encoding="utf-8")
-            path.write_text(pattern.sub(lambda _, m=marker, t=text: f"{m}\n\n{t}\n", page), "utf-8")
+            write(name, text)
+
+
+def write(name: str, text: str) -> None:
+    """Put a table behind its marker in docs/subbit.md."""
+    path = ROOT / "docs" / "subbit.md"
+    before, marker, after = path.read_text(encoding="utf-8").partition(
+        f"<!-- table: python bench/subbit.py {name} -->\n"
+    )
+    rest = re.sub(r"\A\n*(\|.*\n)*\n*", "", after)
+    path.write_text(f"{before}{marker}\n{text}\n{rest}", encoding="utf-8")
 
 
 if __name__ == "__main__":
