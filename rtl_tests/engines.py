@@ -7,13 +7,37 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bnn2hw.gateware.engine_axi import AxiStreamEngine
-from bnn2hw.model import Integer
+from bnn2hw.golden import patches, run
+from bnn2hw.model import Integer, LinearLayer, load
+from bnn2hw.plan.engine import ENGINE_MODES
 from bnn2hw.plan.engine import EngineParameters as Parameters
+from bnn2hw.plan.engine_layer import plan_engine
 from tests.gateware.engines import EngineDesign, engine_design
 from tests.gateware.mutants import load_mutant
 
+
+def trained(name: str, mode: str, parameters: Parameters) -> EngineDesign:
+    """Return a layer of the sub-bit network of the examples, with patches of a real image."""
+    network = load(Path(__file__).parents[1] / "examples" / "networks" / "subbit.npz")
+    layer, samples = network.layer(name), network.samples
+    assert isinstance(layer, LinearLayer) and samples is not None
+    source = network.source(layer)
+    edges = run(network, samples.images[:1], edges=[layer.inputs[0]])
+    words, borders = patches(layer, source, edges[layer.inputs[0]])
+    plan = plan_engine(layer, source, parameters, mode)
+    chosen = np.linspace(0, len(words) - 1, 5).astype(np.int64)
+    return EngineDesign(layer, source, plan, words[chosen].astype(np.int64), borders[chosen])
+
+
 ENGINES: Mapping[str, EngineDesign] = {
+    **{
+        f"trained_{name}_{mode}": trained(name, mode, Parameters(lanes=4, kernel_units=4))
+        for name in ("conv2", "conv3")
+        for mode in ENGINE_MODES
+    },
     "kernels": engine_design(
         1, Parameters(lanes=4, kernel_units=4), "subbit", (3, 3), 5, 8,
         book=(3, False), positions=8,
