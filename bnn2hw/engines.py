@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .emit.build import check_target, write_build
 from .emit.engine import EngineFiles
-from .emit.limits import check_layers
+from .emit.limits import check_layers, check_program
 from .emit.manifest import versions
 from .emit.names import top_name
 from .model import Network
@@ -117,6 +117,8 @@ def generate_engine(
         for layer in network.linear_layers()
         if layer.name in names
     ]
+    for plan in plans:
+        check_program(plan.program, plan.layer)
     folder = "-".join([network.name, *names, "engine"])
     directory = Path("build", folder) if out is None else Path(out)
     check_target(directory)

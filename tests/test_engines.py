@@ -145,6 +145,18 @@ def test_layers_that_have_no_schedule(tmp_path: Path) -> None:
     assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary, delta"
 
 
+def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:
+    network = subbit_network()
+    parameters = EngineParameters(lanes=4096, taps=20)
+    with pytest.raises(PlanError) as caught:
+        generate_engine(network, ["conv"], parameters, mode="binary", out=tmp_path / "out")
+    assert str(caught.value) == (
+        "layer conv: a word of weight memory would have 81,920 bits, a word of the hardware has at "
+        "most 65,472; take fewer lanes, pixels or taps"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_cycles_are_those_of_one_image() -> None:
     shape = LayerShape("layer", (3, 3), 128, 128, (28, 28))
     parameters = EngineParameters(lanes=64, kernel_units=16, tau=5)

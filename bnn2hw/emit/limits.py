@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from ..errors import PlanError, UsageError
 from ..model import Affine, LinearLayer, Network, Quantize, SumPool
+from ..plan.engine_program import EngineProgram
 from .names import top_name
 
-__all__ = ["check_layers", "compile_problem"]
+__all__ = ["check_layers", "check_program", "compile_problem"]
 
 # Amaranth's RTLIL back end and Yosys hold words of 2**16 bits at most; all top-level inputs
 # together, with clock, reset and handshake, must stay below that.
@@ -64,3 +65,30 @@ def check_layers(network: Network, layers: Sequence[str]) -> list[str]:
                 problem, layer=name, remedy="'bnn2hw inspect' lists what can be compiled"
             )
     return names
+
+
+def check_program(program: EngineProgram, layer: str) -> None:
+    """Check that no word of an engine is wider than the hardware can have.
+
+    Raises
+    ------
+    PlanError
+        If one is.
+    """
+    lanes = program.lanes
+    words = {
+        "an input word": program.unit * program.element_width,
+        "a word of weight memory": program.word_width,
+        "the weights of one step": lanes * program.weight_bits,
+        "the kernels of one cycle": program.kernel_units * program.unit,
+        "the tables of a bank": program.pixels * program.entries * program.entry_width,
+        "the levels of a group": lanes * program.level_width,
+    }
+    for what, bits in words.items():
+        if bits > _WORD_BITS - _CONTROL_BITS:
+            raise PlanError(
+                f"{what} would have {bits:,} bits, a word of the hardware has at most "
+                f"{_WORD_BITS - _CONTROL_BITS:,}",
+                layer=layer,
+                remedy="take fewer lanes, pixels or taps",
+            )
