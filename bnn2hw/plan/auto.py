@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..model.formats import Tensor
 from ..model.layers import LinearLayer
+from .classes import classes_graph
 from .cost import PlanCost, plan_cost
 from .direct import direct_graph
 from .layer_plan import LayerPlan, make_plan
@@ -15,6 +16,7 @@ from .subbit import subbit_graph
 __all__ = ["DEPTHS", "Candidate", "candidates", "choose"]
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12)
+_TREELESS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +48,9 @@ def candidates(
 ) -> list[Candidate]:
     """Return the plans that ``auto`` chooses from, shallow ones first.
 
-    These are the direct plan, the sub-bit plan, trees of each depth in :data:`DEPTHS`, and the
-    tree of depth at most ``max_depth`` (the minimum spanning tree where that is None). Every plan
-    is proven.
+    These are the direct plan, the sub-bit plan, that of column classes, trees of each depth in
+    :data:`DEPTHS`, and the tree of depth at most ``max_depth`` (the minimum spanning tree where
+    that is None). Every plan is proven.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def _useful_depths(deepest: Candidate) -> list[int]:
 
 def _treeless(layer: LinearLayer, source: Tensor, complement: bool) -> list[Candidate]:
     found = []
-    for method, graph in (("direct", direct_graph), ("subbit", subbit_graph)):
+    for method, graph in _TREELESS.items():
         plan = make_plan(layer, source, method, graph(layer, source, complement))
         found.append(Candidate(plan, plan_cost(plan, layer, source)))
     return found

@@ -6,6 +6,7 @@ from ..errors import UsageError
 from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .auto import choose
+from .classes import classes_graph
 from .direct import direct_graph
 from .layer_plan import LayerPlan, make_netlist_plan, make_plan
 from .mst import ChannelForest, tree_graph
@@ -14,9 +15,9 @@ from .subbit import subbit_graph
 
 __all__ = ["METHODS", "check_options", "plan_layer"]
 
-METHODS = ("direct", "mst", "subbit", "rowtree", "auto")
+METHODS = ("direct", "mst", "subbit", "classes", "rowtree", "auto")
 _TREES = ("mst", "auto")
-_GRAPHS = {"direct": direct_graph, "subbit": subbit_graph}
+_GRAPHS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}
 
 
 def check_options(method: str, max_depth: int | None, layer: str | None = None) -> None:
@@ -62,11 +63,14 @@ def plan_layer(
     layer, source
         The layer, and the shape and format of its input.
     method
-        ``direct``: one popcount a distinct row. ``mst``: each channel from its parent in a
-        minimum spanning tree over Hamming distances (Eq. 3 of the MST supplement). ``subbit``:
-        each kernel of an input channel once, and sums of them. ``rowtree``: columns that behave
-        alike over several rows are counted once, down to lookup tables. ``auto``: the least
-        product of estimated LUTs and levels among direct, mst, subbit and trees of bounded depth.
+        - ``direct``: one popcount a distinct row;
+        - ``mst``: each channel from its parent in a minimum spanning tree over Hamming distances
+          (Eq. 3 of the MST supplement);
+        - ``subbit``: each kernel of an input channel once, and sums of them;
+        - ``classes``: columns that behave alike over several rows are counted once;
+        - ``rowtree``: the same down to lookup tables of six inputs;
+        - ``auto``: the least product of estimated LUTs and levels among direct, subbit, classes,
+          mst, and trees of bounded depth.
     max_depth
         Bound for the depth of the tree in edges, at least 1.
     complement

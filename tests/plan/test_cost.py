@@ -137,10 +137,10 @@ def test_auto_has_the_least_area_delay(source: Tensor, max_depth: int | None) ->
     layer = dense(random_bits(32, 64, seed=4))
     found = candidates(layer, source, max_depth=max_depth)
     depths = [one.cost.tree_depth for one in found]
-    assert [one.plan.method for one in found[:2]] == ["direct", "subbit"]
+    assert [one.plan.method for one in found[:3]] == ["direct", "subbit", "classes"]
     deepest = depths[-1]
     assert deepest is not None
-    assert depths[2:-1] == [depth for depth in DEPTHS if depth < deepest]
+    assert depths[3:-1] == [depth for depth in DEPTHS if depth < deepest]
     best = min(found, key=lambda one: one.area_delay)
     plan = plan_layer(layer, source, "auto", max_depth=max_depth)
     assert plan.graph == best.plan.graph

@@ -33,6 +33,8 @@ OPTIONS = st.sampled_from(
         ("mst", 2, False),
         ("subbit", None, True),
         ("subbit", None, False),
+        ("classes", None, True),
+        ("classes", None, False),
         ("auto", None, True),
         ("auto", 2, True),
     ]
@@ -270,7 +272,7 @@ def test_proof_rejects_mutants(mutate: Callable[[AdderGraph], AdderGraph]) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "magic"}, "plan 'magic' is unknown; choose one of direct, mst, subbit, rowtree"),
+        ({"method": "magic"}, "plan 'magic' is unknown; choose one of direct, mst, subbit"),
         ({"method": "mst", "max_depth": 0}, "a tree cannot have a depth of 0"),
         ({"method": "direct", "max_depth": 3}, "a direct plan has no tree"),
     ],

@@ -41,7 +41,7 @@ def test_every_kind_of_layer_is_equal(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES.keys())
-@pytest.mark.parametrize("plan", ["subbit", "rowtree"])
+@pytest.mark.parametrize("plan", ["subbit", "classes", "rowtree"])
 def test_other_plans_are_equal(tmp_path: Path, options: dict[str, object], plan: str) -> None:
     network = conv_network(**options)  # type: ignore[arg-type]
     build = generate(network, tmp_path / "out", plan=plan, pipeline=3)
