@@ -19,7 +19,7 @@ from bnn2hw.report.tables import Table, number, ratio
 LAYERS = [("digits", "conv3"), ("cnv_w1a1_cifar10", "conv1"), ("tfc_w1a1_mnist", "fc0")]
 TARGETS = ["lut6", "ice40", "ecp5"]
 # Row-class trees are made for tables of six inputs.
-PLANS = {"mst": TARGETS, "rowtree": ["lut6"]}
+PLANS = {"mst": TARGETS, "classes": TARGETS, "rowtree": ["lut6"]}
 MARKER = "<!-- table: python bench/luts.py -->"
 
 
