@@ -122,9 +122,40 @@ NETLIST_MUTANTS = {
 }  # fmt: skip
 
 
+# Components of whole networks.
+STREAM_MUTANTS = {
+    "windows_not_flushed": ("window", "flushing.eq(self.ahead)", "flushing.eq(0)"),
+    "window_repeated": ("window", "m.d.sync += taken.eq(1)", "m.d.sync += taken.eq(0)"),
+    "padding_not_masked": ("window", "return word & inside.replicate(self._word)", "return word"),
+    "ring_one_short": ("window", "Mux(at == slots - 1, 0,", "Mux(at == slots - 2, 0,"),
+    "stride_ignored": ("window", "origin & starts[0] & starts[1]", "origin & starts[1]"),
+    "line_moves_while_stalled": ("window", "free.eq(~due | taken | self.o.ready)", "free.eq(1)"),
+    "row_class_forgotten": ("window", '"row_class")', '"row_class") * 0'),
+    "pad_has_wrong_filler": ("window", "self.i.payload, self._filler)", "self.i.payload, 0)"),
+    "least_of_the_window": ("pool", "Mux(a >= b, a, b)", "Mux(a >= b, b, a)"),
+    "ties_the_wrong_way": ("argmax", "second.score >= first", "second.score > first"),
+    "scores_not_delayed": ("argmax", "                word = held", "                pass"),
+    "gather_forgets_the_first": ("words", "Mux(self.o.valid, 1, there + 1)", "there + 1"),
+    "split_goes_beyond_the_frame": ("words", "& (ends | (place", "& ((place"),
+    "fifo_loses_the_second": ("words", "Mux(held[1], second, self.i.payload)", "self.i.payload"),
+    "short_frame_not_filled": ("frame", "fills.eq(1)", "fills.eq(0)"),
+    "long_frame_not_dropped": ("frame", "drops.eq(~fills & ~self.i.p.last)", "drops.eq(0)"),
+    "sum_not_started_anew": ("folded", "Mux(first[1], 0, value)", "value"),
+    "folded_ignores_back_pressure": ("folded",
+                                     "go.eq(~(completes & self.o.valid & ~self.o.ready))",
+                                     "go.eq(1)"),
+    "filling_counts": ("folded", "full = np.ones(", "full = np.zeros("),
+    "class_of_constants_forgotten": ("folded", "fold + self.i.p.border * self._folds", "fold + 0"),
+    "groups_in_wrong_order": ("folded", "Cat(*held, group)", "Cat(group, *held)"),
+}  # fmt: skip
+
+
+_ALL = {**MUTANTS, **ENGINE_MUTANTS, **NETLIST_MUTANTS, **STREAM_MUTANTS}
+
+
 def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     """Return a module of a copy of the gateware with one line wrong, or none."""
-    file, right, wrong = {**MUTANTS, **ENGINE_MUTANTS, **NETLIST_MUTANTS}.get(name, ("", "", ""))
+    file, right, wrong = _ALL.get(name, ("", "", ""))
     package = f"mutant_{name}"
     target = folder / package / "gateware"
     target.mkdir(parents=True)
