@@ -2,6 +2,7 @@
 
 python bench/engine.py cycles       cycles of ResNet-18 against the lower bound (seconds)
 python bench/engine.py simulation   projected layers of the zoo under Verilator (minutes)
+python bench/engine.py delta        mode delta on networks of several kinds (seconds)
 python bench/engine.py synthesis    64 lanes for ecp5, 8 for ice40, and their clock (minutes)
 
 Each puts its table into docs/engine.md. The clock needs nextpnr-ecp5 and nextpnr-ice40 (pip:
@@ -24,10 +25,12 @@ from common import ROOT, network
 
 import bnn2hw
 from bnn2hw.engines import EngineBuild, generate_engine
-from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold
+from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold, load
 from bnn2hw.plan.architectures import architecture
-from bnn2hw.plan.codebooks import project
+from bnn2hw.plan.codebooks import project, recognise
 from bnn2hw.plan.engine import EngineParameters, schedule
+from bnn2hw.plan.engine_delta import delta_order
+from bnn2hw.plan.kernels import kernels_of
 from bnn2hw.report.tables import Table, number
 from bnn2hw.toolchain import find_yosys
 
@@ -41,6 +44,17 @@ LAYERS = {
         "stage2_unit1_conv1", "stage2_unit2_conv2", "stage3_unit2_conv1", "stage4_unit2_conv2",
     ],
 }  # fmt: skip
+# Networks for mode delta: name, file, layers, and tau where they are projected.
+NETWORKS = [
+    ("ordinary CNV", "cnv_w1a1_cifar10", ["conv1", "conv5"], None),
+    ("CNV projected", "cnv_w1a1_cifar10", ["conv1", "conv5"], 5),
+    ("CNV projected", "cnv_w1a1_cifar10", ["conv1", "conv5"], 3),
+    ("CNV projected", "cnv_w1a1_cifar10", ["conv1", "conv5"], 2),
+    ("ResNet-18 projected", "bmxnet_resnet18_cifar10", ["stage4_unit2_conv2"], 3),
+    ("trained sub-bit", "subbit", ["conv2", "conv4"], None),
+    ("trained MST", "mst", ["conv2", "conv4"], None),
+    ("trained baseline", "baseline", ["conv2", "conv4"], None),
+]
 # name: target, mode, closed, lanes and kernel units, channels
 ENGINES = {
     "64 lanes, any subset": ("ecp5", "subbit", False, (64, 16), 256),
@@ -122,6 +136,46 @@ def simulated(trained: Network, name: str) -> list[str]:
     ]
 
 
+def delta() -> Table:
+    """Return what mode delta takes of the steps and of the memory of mode subbit."""
+    rows = []
+    for name, source, layers, tau in NETWORKS:
+        file = ROOT / "examples" / "networks" / f"{source}.npz"
+        trained = load(file) if file.exists() else network(source)
+        if trained is None:
+            print(f"{source} is missing: set BNN2HW_ZOO", file=sys.stderr)
+            continue
+        for wanted in layers:
+            layer = trained.layer(wanted)
+            if tau is not None:
+                layer, _ = project(layer, tau, closed=True)
+            book = layer.codebook if layer.codebook is not None else recognise(layer)
+            kernels = kernels_of(layer)
+            bits = kernels.length if book is None else book.tau
+            row = [f"{name} {wanted}", number(bits)]
+            for lanes in (1, 4, 16, 64):
+                if lanes > layer.channels:
+                    row.append("-")
+                    continue
+                order = delta_order(kernels.codes, lanes)
+                outputs, words = kernels.codes.shape
+                places = order.channels.shape[1]
+                if lanes == 1:
+                    row.append(f"{(order.tree - words) / (outputs - 1) / words:.0%}")
+                    row.append(f"{(order.changes - outputs) / (outputs - 1) / (words - 1):.0%}")
+                    mask = outputs * words + order.changes * bits
+                    row.append(f"{mask / outputs / words / bits:.2f}")
+                    step = bits + (places - 1).bit_length()
+                    row.append(f"{(order.steps.sum() * (step + 1)) / outputs / words / bits:.2f}")
+                row.append(f"{places * words / (order.steps.sum() + places):.2f}")
+            rows.append(row)
+    headers = [
+        "layer", "bits of an index", "change in the tree", "in the walk", "memory with masks",
+        "with places", "speed-up, 1 lane", "4", "16", "64 lanes",
+    ]  # fmt: skip
+    return Table(headers, rows)
+
+
 def random_layer(channels: int, closed: bool) -> Network:
     """Return a 3x3 layer of 32 kernels with random weights: area depends on their number alone."""
     rng = np.random.default_rng(0)
@@ -197,7 +251,7 @@ def placed(build: EngineBuild, target: str) -> str:
 
 
 def main() -> None:
-    parts = {"cycles": cycles, "simulation": simulation, "synthesis": synthesis}
+    parts = {"cycles": cycles, "simulation": simulation, "delta": delta, "synthesis": synthesis}
     for part in sys.argv[1:] or parts:
         text = parts[part]().markdown()
         print(text)
