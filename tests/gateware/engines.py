@@ -120,7 +120,11 @@ def engine_design(
     positions: int = 3,
     **options: Any,
 ) -> EngineDesign:
-    """Return a random layer, its engine, and random patches between all least and all greatest."""
+    """Return a random layer, its engine, and random patches.
+
+    The first and the last are all least and all greatest, and so much as fits between are the
+    greatest and the least sum of a channel.
+    """
     rng = np.random.default_rng(seed)
     layer, source = layer_of(rng, kernel, inputs, outputs, **options)
     plan = plan_engine(layer, source, parameters, mode)
@@ -128,6 +132,9 @@ def engine_design(
     low, high = (0, 1) if bits else (source.format.low, source.format.high)
     patches = rng.integers(low, high, (positions, layer.patch_size()), endpoint=True)
     patches[0], patches[-1] = low, high
+    row = layer.matrix()[rng.integers(0, outputs)]
+    for k, sign in enumerate((1, -1)[: max(positions - 2, 0)], start=1):
+        patches[k] = np.where(sign * row > 0, high, low)
     taps = layer.valid_taps(source)
     borders = rng.integers(0, len(taps), positions)
     if bits:
