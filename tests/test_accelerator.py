@@ -91,6 +91,20 @@ def test_every_edge_and_every_answer_is_that_of_the_golden_model(tiny: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_folded_network_keeps_its_pace(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build = generate_network(tiny_network(), interval=500, beat=4, out=out)
+    units = [stage["unit"] for stage in build.stages]
+    assert (build.beats, units.count("FoldedCore")) == (24, 6)
+    assert "Fifo" in units
+    result = simulate_network(out, images=60, stall=0.2)
+    assert result.least_interval == result.greatest_interval == build.interval <= 500
+    assert result.edge_words == 3 * 227
+    done = run(out / "tiny", sys.executable, "tiny.py")
+    assert done.stdout == (out / "tiny" / "tiny.v").read_text(), done.stderr
+
+
+@pytest.mark.slow
 def test_hardware_of_another_network_is_rejected(tiny: Path, tmp_path: Path) -> None:
     network = tiny_network()
     wrong = bits(5, 3, 3, 6)

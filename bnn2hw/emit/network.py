@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..gateware.network_core import AxiStreamNetwork
 from ..model import Argmax, Network, save
 from ..plan.pace import Paces
@@ -132,6 +134,11 @@ class NetworkFiles:
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+        for stage in self.stages:
+            if stage.folding is not None:
+                (directory / "plans").mkdir(exist_ok=True)
+                arrays = {"weights": stage.folding.weights, "constants": stage.folding.constants}
+                np.savez_compressed(directory / "plans" / f"{stage.layer}.npz", **arrays)
         widths = {
             layer.name: self.network.tensors[layer.name].format.width
             for layer in self.network.layers
