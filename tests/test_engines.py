@@ -139,7 +139,15 @@ def test_layers_that_have_no_schedule(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     layer, source = layer_of(rng, (5, 5), 4, 64, size=(8, 8))
     error = refusal(Network("net", source, (layer,)), out)
-    assert str(error).startswith("layer conv: the layer has no codebook")
+    assert str(error) == (
+        "layer conv: kernels of 25 weights have no codebook here; use mode binary"
+    )
+    layer, source = layer_of(rng, (3, 3), 32, 64)
+    error = refusal(Network("net", source, (layer,)), out)
+    assert str(error) == (
+        "layer conv: the layer has too many kernels for indices of less than 9 bits; project it "
+        "with 'bnn2hw compress --tau', or use mode binary"
+    )
     error = refusal(subbit_network(), out, mode="fast")
     assert isinstance(error, UsageError)
     assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary, delta"

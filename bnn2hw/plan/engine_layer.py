@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,12 @@ from ..model.codebook import Codebook
 from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
 from ..model.threshold import Threshold
-from .codebooks import recognise
+from .codebooks import LONGEST, recognise
 from .counting import VECTOR, layer_shape
 from .engine import EngineParameters, EngineSchedule, check_mode, schedule
 from .engine_delta import delta_order
 from .engine_program import EngineProgram
-from .kernels import has_kernels
+from .kernels import has_kernels, kernels_of
 
 __all__ = ["EnginePlan", "plan_engine"]
 
@@ -108,10 +109,17 @@ def _ordered(layer: LinearLayer) -> Codebook:
     """Return the layer's codebook; if it is closed, with complements half its size apart."""
     codebook = layer.codebook if layer.codebook is not None else recognise(layer)
     if codebook is None:
+        kernels = kernels_of(layer)
+        if kernels is None or kernels.length > LONGEST:
+            raise PlanError(
+                f"kernels of {prod(layer.weights.shape[1:-1])} weights have no codebook here",
+                layer=layer.name,
+                remedy="use mode binary",
+            )
         raise PlanError(
-            "the layer has no codebook, and no kernels that indices shorter than them stand for",
+            f"the layer has too many kernels for indices of less than {kernels.length} bits",
             layer=layer.name,
-            remedy="project it with --tau, or use mode binary",
+            remedy="project it with 'bnn2hw compress --tau', or use mode binary",
         )
     if not codebook.closed:
         return codebook
