@@ -15,6 +15,7 @@ from .emit.stages import input_beats, network_problem, network_stages
 from .errors import BuildError, PlanError, UsageError
 from .model import Argmax, LinearLayer, Network
 from .plan import plan_layer
+from .plan.choices import Choice, choices_text, read_choices
 from .plan.cost import plan_cost
 from .plan.folding import Folding, cheapest_folding, fold_problem, plan_folding
 from .plan.layer_plan import LayerPlan
@@ -71,6 +72,7 @@ def generate_network(
     complement: bool = True,
     pipeline: int | None = None,
     interval: int | None = None,
+    choices: str | Path | None = None,
     scores: bool = False,
     beat: int | None = None,
     out: str | Path | None = None,
@@ -87,6 +89,9 @@ def generate_network(
     interval
         Cycles that an image may take: layers are folded as far as that allows. Every layer is
         spatial, at a position a cycle, if None.
+    choices
+        A file that says how layers are computed (see :mod:`bnn2hw.plan.choices`); it goes before
+        ``plan`` and ``interval``. Every build holds the one that would make it again.
     scores
         Whether the answer also holds the scores behind the class.
     beat
@@ -118,26 +123,38 @@ def generate_network(
     if scores and not isinstance(network.layers[-1], Argmax):
         raise UsageError("a network without an argmax gives what it computes: leave scores out")
     beats = input_beats(network.input, beat)
+    chosen: dict[str, Choice] = {}
+    if choices is not None:
+        weights = {one.name: (one.channels, one.patch_size()) for one in network.linear_layers()}
+        chosen = read_choices(Path(choices), weights)
+    for layer in network.linear_layers():
+        problem_of_fold = fold_problem(layer)
+        if layer.name in chosen and chosen[layer.name].plan is None and problem_of_fold:
+            raise PlanError(problem_of_fold, layer=layer.name, remedy="make it spatial")
     directory = Path(out) if out is not None else Path("build", network.name)
     check_target(directory)
     find_yosys()
     works: dict[str, LayerPlan | Folding] = {}
     told: dict[str, Mapping[str, object]] = {}
     for layer in network.linear_layers():
-        source = network.source(layer)
-        fold = _fold(network, layer, interval)
-        if fold is not None:
-            works[layer.name] = folding = plan_folding(layer, source, *fold)
+        source, choice = network.source(layer), chosen.get(layer.name)
+        if choice is None:
+            choice = _choose(network, layer, interval, plan)
+        if choice.plan is None:
+            works[layer.name] = folding = plan_folding(layer, source, choice.pes, choice.simd)
+            chosen[layer.name] = Choice(None, folding.pes, folding.simd)
             told[layer.name] = {
                 "style": "folded", "pes": folding.pes, "simd": folding.simd,
                 "cycles": folding.cycles,
             }  # fmt: skip
             continue
         progress(f"{layer.name}: plan")
-        found = plan_layer(layer, source, plan, max_depth=max_depth, complement=complement)
+        found = plan_layer(layer, source, choice.plan, max_depth=max_depth, complement=complement)
         works[layer.name] = found
+        chosen[layer.name] = Choice(found.method)
         cost = plan_cost(found, layer, source).to_json()
         told[layer.name] = {"style": "spatial", "plan": found.method, **cost}
+    chosen = {layer.name: chosen[layer.name] for layer in network.linear_layers()}
     stages, paces = network_stages(network, works, beats=beats, pipeline=pipeline, scores=scores)
     twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
     if twice:
@@ -146,7 +163,9 @@ def generate_network(
     count = _IMAGES if network.samples is None else len(network.samples.images)
     images, _ = make_images(network, max(count, 1), seed=0)
     frames = make_frames(network, images, _BENCH_FRAMES)
-    files = NetworkFiles(network, stages, paces, told, beats, frames, pipeline)
+    files = NetworkFiles(
+        network, stages, paces, told, choices_text(chosen), beats, frames, pipeline
+    )
 
     def write(folder: Path) -> None:
         progress(f"{network.name}: Amaranth to Verilog")
@@ -159,16 +178,18 @@ def generate_network(
     )
 
 
-def _fold(network: Network, layer: LinearLayer, interval: int | None) -> tuple[int, int] | None:
-    """Return processing elements and inputs of the cheapest folding; None for a spatial layer."""
+def _choose(network: Network, layer: LinearLayer, interval: int | None, plan: str) -> Choice:
+    """Return the cheapest folding for an interval; a spatial layer where there is none."""
     if interval is None or fold_problem(layer) is not None:
-        return None
+        return Choice(plan)
     source, output = network.source(layer), network.tensors[layer.name]
     count = output.size // output.channels
     # Positions at which no window is due take a cycle each.
     idle = max(source.size // source.channels - count, 0)
     cycles = (interval - idle) // count
-    return cheapest_folding(layer, source, cycles) if cycles > 1 else None
+    if cycles < 2:
+        return Choice(plan)
+    return Choice(None, *cheapest_folding(layer, source, cycles))
 
 
 def simulate_network(

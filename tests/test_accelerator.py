@@ -104,6 +104,21 @@ def test_a_folded_network_keeps_its_pace(tmp_path: Path) -> None:
     assert done.stdout == (out / "tiny" / "tiny.v").read_text(), done.stderr
 
 
+def test_choices_go_round(tiny: Path, tmp_path: Path) -> None:
+    choices = (tiny / "tiny" / "choices.toml").read_text()
+    assert choices.count('style = "spatial"') == 6
+    path = tmp_path / "choices.toml"
+    path.write_text('[conv2]\nstyle = "folded"\npes = 99\nsimd = 7\n')
+    out = tmp_path / "out"
+    generate_network(tiny_network(), plan="direct", choices=path, out=out)
+    written = (out / "tiny" / "choices.toml").read_text()
+    assert '[conv2]\nstyle = "folded"\npes = 5\nsimd = 7\n' in written
+    assert written.count('plan = "direct"') == 5
+    again = tmp_path / "again"
+    generate_network(tiny_network(), choices=out / "tiny" / "choices.toml", out=again)
+    assert (again / "tiny" / "choices.toml").read_text() == written
+
+
 @pytest.mark.slow
 def test_hardware_of_another_network_is_rejected(tiny: Path, tmp_path: Path) -> None:
     network = tiny_network()

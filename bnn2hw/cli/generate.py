@@ -45,6 +45,12 @@ def generate(
             help="Of a network: fold layers to take so many cycles an image.",
         ),
     ] = None,
+    choices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Of a network: how layers are computed (its choices.toml)."
+        ),
+    ] = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Of a network: give the scores behind the class.")
     ] = False,
@@ -64,8 +70,8 @@ def generate(
     """
     if network == bool(layer):
         raise UsageError("give either --network or a --layer")
-    if not network and (scores or beat is not None or interval is not None):
-        raise UsageError("--scores, --beat and --interval belong to --network")
+    if not network and (scores or any(x is not None for x in (beat, interval, choices))):
+        raise UsageError("--scores, --beat, --interval and --choices belong to --network")
     model_network = api.load_network(model)
     if network:
         with progress() as tell:
@@ -76,6 +82,7 @@ def generate(
                 complement=complement,
                 pipeline=pipeline,
                 interval=interval,
+                choices=choices,
                 scores=scores,
                 beat=beat,
                 out=out,

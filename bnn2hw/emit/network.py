@@ -43,6 +43,8 @@ class NetworkFiles:
         Its stages, and their pace.
     choices
         How each layer with weights is computed, as it goes to the manifest.
+    choices_text
+        The same as a file to edit.
     beats
         Of the input.
     frames
@@ -55,6 +57,7 @@ class NetworkFiles:
     stages: list[Stage]
     paces: Paces
     choices: Mapping[str, Mapping[str, object]]
+    choices_text: str
     beats: Beats
     frames: Frames
     pipeline: int | None
@@ -116,6 +119,7 @@ class NetworkFiles:
             f"{self.top}.v": to_verilog(rtlil),
             f"{self.top}.py": render("network/network.py.j2", **values, **self._source()),
             f"test_{self.top}.py": render("network/test_network.py.j2", **values),
+            "choices.toml": self.choices_text,
             "harness.cpp": render("network/harness.cpp.j2", **values),
             "Makefile": render("network/Makefile.j2", **values),
             "cocotb.mk": render("layer/cocotb.mk.j2", **values),
@@ -137,8 +141,11 @@ class NetworkFiles:
         for stage in self.stages:
             if stage.folding is not None:
                 (directory / "plans").mkdir(exist_ok=True)
-                arrays = {"weights": stage.folding.weights, "constants": stage.folding.constants}
-                np.savez_compressed(directory / "plans" / f"{stage.layer}.npz", **arrays)
+                np.savez_compressed(
+                    directory / "plans" / f"{stage.layer}.npz",
+                    weights=stage.folding.weights,
+                    constants=stage.folding.constants,
+                )
         widths = {
             layer.name: self.network.tensors[layer.name].format.width
             for layer in self.network.layers

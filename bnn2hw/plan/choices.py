@@ -1,0 +1,100 @@
+"""The choice of style, plan and folding for each layer of a network, as a file to edit."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from .planner import METHODS
+
+__all__ = ["Choice", "choices_text", "read_choices"]
+
+_LIMIT = 1 << 20
+_KEYS = {"spatial": {"plan"}, "folded": {"pes", "simd"}}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a layer is computed.
+
+    Attributes
+    ----------
+    plan
+        Name of the planner of a spatial layer; None where it is folded.
+    pes, simd
+        Processing elements and inputs of each in a cycle, of a folded layer.
+    """
+
+    plan: str | None = None
+    pes: int = 0
+    simd: int = 0
+
+
+def choices_text(choices: Mapping[str, Choice]) -> str:
+    """Return the text of a file of choices."""
+    parts = ["# How each layer is computed: edit, and pass to generate --choices.\n"]
+    for name, choice in choices.items():
+        if choice.plan is not None:
+            lines = ['style = "spatial"', f'plan = "{choice.plan}"']
+        else:
+            lines = ['style = "folded"', f"pes = {choice.pes}", f"simd = {choice.simd}"]
+        parts.append("\n".join([f"\n[{name}]", *lines, ""]))
+    return "".join(parts)
+
+
+def read_choices(path: Path, layers: Mapping[str, tuple[int, int]]) -> dict[str, Choice]:
+    """Return the choices of a file, for some or all layers.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layers
+        Channels and inputs of the layers with weights. Elements beyond them are as good as all.
+
+    Raises
+    ------
+    UsageError
+        If the file is not there or not TOML, names an unknown layer, or a choice makes no sense.
+    """
+    try:
+        if path.stat().st_size > _LIMIT:
+            raise UsageError("a file of choices is not that long", file=path)
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=path) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"is not TOML: {error}", file=path) from None
+    choices = {}
+    for name, entry in found.items():
+        if name not in layers:
+            raise UsageError(
+                f"there is no layer {name!r} with weights",
+                file=path,
+                remedy=f"use {', '.join(layers)}",
+            )
+        try:
+            choices[name] = _choice(entry)
+        except ValueError as error:
+            raise UsageError(str(error), file=path, layer=name) from None
+    return choices
+
+
+def _choice(entry: Any) -> Choice:
+    if not isinstance(entry, dict) or entry.get("style") not in _KEYS:
+        raise ValueError(f"style must be one of {', '.join(_KEYS)}")
+    style = entry["style"]
+    if set(entry) != {"style", *_KEYS[style]}:
+        raise ValueError(f"a {style} layer has the keys style, {', '.join(sorted(_KEYS[style]))}")
+    if style == "spatial":
+        if entry["plan"] not in METHODS:
+            raise ValueError(f"plan must be one of {', '.join(METHODS)}")
+        return Choice(entry["plan"])
+    for key in ("pes", "simd"):
+        if type(entry[key]) is not int or not 1 <= entry[key] <= 1 << 24:
+            raise ValueError(f"{key} must be an integer from 1 on")
+    return Choice(None, entry["pes"], entry["simd"])

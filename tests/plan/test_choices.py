@@ -1,0 +1,58 @@
+"""Files of choices: written, read back, and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnn2hw.errors import UsageError
+from bnn2hw.plan.choices import Choice, choices_text, read_choices
+
+LAYERS = {"conv1": (8, 9), "fc": (10, 64)}
+
+
+def test_a_file_reads_back(tmp_path: Path) -> None:
+    choices = {"conv1": Choice("mst"), "fc": Choice(None, 3, 17)}
+    path = tmp_path / "choices.toml"
+    path.write_text(choices_text(choices))
+    assert read_choices(path, LAYERS) == choices
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[conv2]\nstyle = 'spatial'", "there is no layer 'conv2' with weights; use conv1, fc"),
+        ("[fc]\nstyle = 'fast'", "layer fc: style must be one of spatial, folded"),
+        ("[fc]\nstyle = 'folded'\npes = 1", "a folded layer has the keys style, pes, simd"),
+        ("[fc]\nstyle = 'spatial'\nplan = 'best'", "plan must be one of"),
+        ("[fc]\nstyle = 'folded'\npes = 0\nsimd = 1", "pes must be an integer from 1 on"),
+        ("[fc]\nstyle = 'folded'\npes = true\nsimd = 1", "pes must be an integer from 1 on"),
+        ("fc = 3", "style must be one of"),
+        ("[fc", "is not TOML"),
+    ],
+)
+def test_what_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "choices.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_choices(path, LAYERS)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_choices(tmp_path / "choices.toml", LAYERS)
+
+
+@given(st.binary(max_size=60) | st.text(alphabet="[]fc=.'style\n0123", max_size=60))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_any_bytes_are_choices_or_refused(tmp_path_factory: object, content: bytes | str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"  # type: ignore[attr-defined]
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    try:
+        found = read_choices(path, LAYERS)
+    except UsageError:
+        return
+    assert set(found) <= set(LAYERS)
