@@ -16,7 +16,7 @@ from ..model.threshold import Threshold
 from .codebooks import LONGEST, recognise
 from .counting import VECTOR, layer_shape
 from .engine import EngineParameters, EngineSchedule, check_mode, schedule
-from .engine_delta import delta_order
+from .engine_delta import DeltaOrder, delta_order
 from .engine_program import EngineProgram
 from .kernels import has_kernels, kernels_of
 
@@ -70,36 +70,26 @@ def plan_engine(
         If the engine has no schedule for the layer, or the layer has too many kernels.
     """
     shape = layer_shape(layer, source)
-    kernels = np.zeros((0, 0), np.int64)
+    check_mode(mode)
+    book = None if mode == "binary" else _ordered(layer)
+    if book is not None:
+        parameters = replace(parameters, tau=book.tau, closed=book.closed)
     delta = None
-    if mode != "binary":
-        check_mode(mode)
-        codebook = _ordered(layer)
-        parameters = replace(parameters, tau=codebook.tau, closed=codebook.closed)
-        kernels = codebook.subset[: parameters.entries].astype(np.int64)
-        if mode == "delta":
-            delta = delta_order(codebook.indices, parameters.lanes)
+    if book is not None and mode == "delta":
+        delta = delta_order(book.indices, parameters.lanes)
     timing = schedule(
         parameters, shape, mode, steps=() if delta is None else tuple(delta.steps.tolist())
     )
     order = _order(layer, timing, parameters)
-    if delta is not None:
-        channels = delta.channels.T
-        codes = delta.indices | delta.places << parameters.tau
-        steps = _bits(codes, parameters.weight_bits(mode, timing.groups))
-        steps = np.concatenate([steps.reshape(len(steps), -1), delta.ends[:, None]], axis=1)
-    else:
+    if delta is None:
         channels = np.arange(timing.groups * parameters.lanes).reshape(timing.groups, -1)
         channels = np.where(channels < layer.channels, channels, -1)
-        if mode == "subbit":
-            weights = _bits(codebook.indices, codebook.tau)
-        else:
-            matrix = layer.matrix() > 0
-            weights = np.where(order >= 0, matrix[:, np.maximum(order, 0)], False)
-        steps = weights[channels].transpose(2, 0, 1, 3) * (channels >= 0)[:, :, None]
-        steps = steps.reshape(timing.words * timing.groups, -1)
+        steps = _steps(_weights(layer, order, book), channels)
+    else:
+        channels = delta.channels.T
+        steps = _changes(delta, parameters, timing)
     valid = (order >= 0) & layer.valid_taps(source)[:, np.maximum(order, 0)]
-    program = _program(layer, source, parameters, timing, valid, steps, kernels)
+    program = _program(layer, source, parameters, timing, valid, steps, book)
     levels = _levels(layer.threshold, channels, program.sum_width)
     program = replace(program, levels=levels)
     return EnginePlan(layer.name, parameters, timing, program, order, valid, channels)
@@ -143,6 +133,31 @@ def _order(
     return np.where(order < size, order, -1)
 
 
+def _weights(
+    layer: LinearLayer, order: NDArray[np.int64], book: Codebook | None
+) -> NDArray[np.int64]:
+    """Return the bits of each channel and word, (outputs, words, bits): an index, or weights."""
+    if book is not None:
+        return _bits(book.indices, book.tau)
+    matrix = layer.matrix() > 0
+    return np.where(order >= 0, matrix[:, np.maximum(order, 0)], False).astype(np.int64)
+
+
+def _steps(weights: NDArray[np.int64], channels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the bits of each step, (words * groups, lanes * bits); 0 where there is no channel."""
+    steps = weights[channels].transpose(2, 0, 1, 3) * (channels >= 0)[:, :, None]
+    return steps.reshape(steps.shape[0] * steps.shape[1], -1)
+
+
+def _changes(
+    delta: DeltaOrder, parameters: EngineParameters, timing: EngineSchedule
+) -> NDArray[np.int64]:
+    """Return the bits of each step of mode ``delta``: indices and places, and the end of a word."""
+    codes = delta.indices | delta.places << parameters.tau
+    steps = _bits(codes, parameters.weight_bits("delta", timing.groups))
+    return np.concatenate([steps.reshape(len(steps), -1), delta.ends[:, None]], axis=1)
+
+
 def _filled(values: NDArray[np.int64], axis: int, multiple: int) -> NDArray[np.int64]:
     """Return an array with zeros behind it along an axis, up to a multiple of a length."""
     padding = [(0, 0)] * values.ndim
@@ -170,13 +185,9 @@ def _program(
     timing: EngineSchedule,
     valid: NDArray[np.bool_],
     steps: NDArray[np.int64],
-    kernels: NDArray[np.int64],
+    book: Codebook | None,
 ) -> EngineProgram:
-    """Return the program of a layer, without levels.
-
-    ``steps`` are the bits of each step of all lanes; ``kernels`` those of the kernels that are
-    evaluated, (entries, unit).
-    """
+    """Return the program of a layer, without levels; ``steps`` are the bits of each step."""
     form = source.format
     magnitude = max(abs(form.low), abs(form.high))
     bits = isinstance(form, Bipolar)
@@ -204,10 +215,15 @@ def _program(
         thresholds=layer.threshold is not None,
         word_width=width,
         weights=_packed(steps, width),
-        subset=_packed(_filled(kernels, 0, units).reshape(-1, units * unit), units * unit)
-        if len(kernels)
-        else (),
+        subset=() if book is None else _kernels(book, parameters),
     )
+
+
+def _kernels(book: Codebook, parameters: EngineParameters) -> tuple[int, ...]:
+    """Return the words of the subset: the kernels that are evaluated in each cycle."""
+    units = parameters.kernel_units
+    kernels = _filled(book.subset[: parameters.entries].astype(np.int64), 0, units)
+    return _packed(kernels.reshape(-1, units * book.length), units * book.length)
 
 
 def _levels(
