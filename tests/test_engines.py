@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from bnn2hw.errors import Bnn2hwError, PlanError, UsageError, VerificationError
 from bnn2hw.model import Network, Samples, save
 from bnn2hw.plan.counting import LayerShape
 from bnn2hw.plan.engine import EngineParameters, cycles, schedule
+from bnn2hw.plan.engine_layer import plan_engine
 from tests.gateware.engines import layer_of
 from tests.helpers import conv_network
 
@@ -150,7 +152,28 @@ def test_layers_that_have_no_schedule(tmp_path: Path) -> None:
     )
     error = refusal(subbit_network(), out, mode="fast")
     assert isinstance(error, UsageError)
-    assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary, delta"
+    assert str(error) == "mode 'fast' is unknown; choose one of subbit, binary, delta or auto"
+
+
+def test_mode_auto_is_the_fastest_and_then_the_smallest() -> None:
+    rng = np.random.default_rng(0)
+    layer, source = layer_of(rng, (3, 3), 8, 32, book=(3, False))
+
+    def chosen(**options: int) -> str:
+        return plan_engine(layer, source, EngineParameters(**options), "auto").program.mode
+
+    # all as fast: indices are the smallest
+    assert chosen(lanes=8, kernel_units=8) == "subbit"
+    # tables bind, or one product a lane does
+    assert chosen(lanes=8, kernel_units=1) == "binary"
+    assert chosen(lanes=8, kernel_units=1, taps=1) == "subbit"
+    # kernels that are the same in most channels
+    few = replace(layer.codebook, indices=np.sort(layer.codebook.indices, axis=0))
+    layer = replace(layer, weights=few.expand(layer.weights.shape), codebook=few)
+    assert chosen(lanes=1, kernel_units=8) == "delta"
+    # kernels that no index stands for
+    layer, source = layer_of(rng, (3, 3), 32, 64)
+    assert chosen(lanes=8) == "binary"
 
 
 def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def engine(
         str,
         typer.Option(
             help="subbit: kernel tables and indices; delta: indices where they change from channel "
-            "to channel; binary: XNOR and weights as they are."
+            "to channel; binary: XNOR and weights as they are; auto: the fastest of them."
         ),
     ] = "subbit",
     lanes: Annotated[int, typer.Option(help="Output channels under way at a time.")] = 64,

@@ -272,7 +272,7 @@ def check_mode(mode: str) -> None:
     """
     if mode not in ENGINE_MODES:
         raise UsageError(
-            f"mode {mode!r} is unknown", remedy=f"choose one of {', '.join(ENGINE_MODES)}"
+            f"mode {mode!r} is unknown", remedy=f"choose one of {', '.join(ENGINE_MODES)} or auto"
         )
 
 

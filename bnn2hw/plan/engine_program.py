@@ -98,6 +98,11 @@ class EngineProgram:
         found = {name: (width, getattr(self, name)) for name, width in widths.items()}
         return {name: memory for name, memory in found.items() if memory[1]}
 
+    @property
+    def memory_bits(self) -> int:
+        """Return the bits of all memories that are loaded."""
+        return sum(width * len(words) for width, words in self.memories.values())
+
     def blank(self) -> EngineProgram:
         """Return the same program with memories that hold zeros."""
         weights, subset, levels = ((0,) * len(m) for m in (self.weights, self.subset, self.levels))
