@@ -52,8 +52,9 @@ NETWORKS = [
     ("CNV projected", "cnv_w1a1_cifar10", ["conv1", "conv5"], 2),
     ("ResNet-18 projected", "bmxnet_resnet18_cifar10", ["stage4_unit2_conv2"], 3),
     ("trained sub-bit", "subbit", ["conv2", "conv4"], None),
-    ("trained MST", "mst", ["conv2", "conv4"], None),
-    ("trained baseline", "baseline", ["conv2", "conv4"], None),
+    ("trained baseline", "baseline", ["conv2", "conv3"], None),
+    ("trained MST", "mst", ["conv2", "conv3"], None),
+    ("trained MST, projected", "mst", ["conv2", "conv3"], 4),
 ]
 # name: target, mode, closed, lanes and kernel units, channels
 ENGINES = {
