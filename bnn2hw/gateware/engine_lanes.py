@@ -52,7 +52,7 @@ class _Lanes(wiring.Component):
 
     def _value(self, m: Module, lane: int, weights: Value) -> Value:
         """Return the value of a lane."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
 
 class SelectLanes(_Lanes):

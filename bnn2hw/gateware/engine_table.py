@@ -246,7 +246,7 @@ class _ItemUnit(wiring.Component):
 
     def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
         """Return what goes into the banks in a cycle."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
 
 class KernelTables(_ItemUnit):
