@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from .emit.limits import check_layers
 from .emit.manifest import layer_directories, read_manifest, versions
 from .emit.templates import synthesis_targets
 from .engines import EngineBuild, generate_engine
-from .errors import BuildError, TrainingError, UsageError
+from .errors import BuildError, UsageError
 from .frontends import import_network
 from .inspection import LayerReport
 from .model import LinearLayer, Network, load, save
@@ -39,10 +38,12 @@ from .plan.timeline import timeline as _timeline
 from .synth import SynthesisResult
 from .synth import synthesise as _synthesise
 from .toolchain import find_yosys
+from .training import CHECKPOINT, TrainingResult, train
 from .verify import SimulationResult, layer_inputs, make_vectors
 from .verify import simulate as _simulate
 
 __all__ = [
+    "CHECKPOINT",
     "Build",
     "EngineBuild",
     "GeneratedLayer",
@@ -69,8 +70,6 @@ Progress = Callable[[str], None]
 
 # Vectors beside the corners that a build directory holds for its own `make sim`.
 _VECTORS = 200
-# Stands in place of the model file's ending while a network is trained.
-CHECKPOINT = ".checkpoint.pt"
 
 
 def _quiet(text: str) -> None:
@@ -133,43 +132,6 @@ class LayerSynthesis:
             "plan": self.plan,
             "result": self.result.to_json(),
             "baseline": None if self.baseline is None else self.baseline.to_json(),
-        }
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A trained network that was written.
-
-    Attributes
-    ----------
-    model
-        The model file.
-    network
-        What it holds.
-    accuracy
-        Of test and validation images, in words.
-    accuracy_float, accuracy_golden
-        0 to 1 for ``train``, ``validation`` and ``test``: of the float network, and of the golden
-        model on the written one.
-    layers
-        The figures of :func:`bnn2hw.train.loop.tree_figures`.
-    """
-
-    model: Path
-    network: Network
-    accuracy: str
-    accuracy_float: dict[str, float]
-    accuracy_golden: dict[str, float]
-    layers: list[dict[str, Any]]
-
-    def to_json(self) -> dict[str, object]:
-        """Return the result as JSON values."""
-        return {
-            "model": str(self.model),
-            "network": self.network.name,
-            "accuracy_float": self.accuracy_float,
-            "accuracy_golden": self.accuracy_golden,
-            "layers": self.layers,
         }
 
 
@@ -445,70 +407,6 @@ def _direct(path: Path, progress: Progress) -> Path:
         out=path / "results" / "direct",
     )
     return build.directory / str(manifest["top"])
-
-
-def train(
-    recipe: str | Path,
-    output: str | Path,
-    *,
-    settings: Sequence[str] = (),
-    resume: bool = False,
-    progress: Progress = _quiet,
-) -> TrainingResult:
-    """Train a network by a recipe and write it as a model file.
-
-    Beside ``NAME.npz`` stands ``NAME.log.jsonl``, one line an epoch, and, while training goes on,
-    ``NAME.checkpoint.pt``. Nothing is written to the model file unless the integers equal the
-    float network on every image; of a Group-Net, all edges that come before any rounding.
-
-    Parameters
-    ----------
-    recipe
-        A TOML file (see :class:`bnn2hw.train.recipe.Recipe`).
-    output
-        The model file.
-    settings
-        ``KEY=VALUE`` each, which go before the keys of the recipe.
-    resume
-        Whether to go on from the checkpoint of an interrupted training.
-    progress
-        Is told what is being done.
-
-    Raises
-    ------
-    UsageError
-        If a setting is not of that form.
-    TrainingError
-        If PyTorch is missing, the recipe makes no sense, the checkpoint is not there or is that
-        of another recipe, or training diverges.
-    ModelError
-        If the model file cannot be written.
-    """
-    path = Path(output)
-    if not path.parent.is_dir() or path.is_dir():
-        raise TrainingError("the model file cannot be written here", file=path)
-    if find_spec("torch") is None:
-        raise TrainingError("training needs PyTorch", remedy="pip install 'bnn2hw[train]'")
-    from .train.loop import train as run_training  # loads PyTorch
-    from .train.loop import tree_figures
-    from .train.recipe import read_recipe
-
-    trained = run_training(
-        read_recipe(Path(recipe), settings),
-        progress=progress,
-        checkpoint=path.with_suffix(CHECKPOINT),
-        resume=resume,
-        log=path.with_suffix(".log.jsonl"),
-    )
-    save(trained.network, path)
-    return TrainingResult(
-        path,
-        trained.network,
-        trained.network.notes["accuracy"],
-        asdict(trained.accuracy_float),
-        asdict(trained.accuracy_golden),
-        tree_figures(trained.network),
-    )
 
 
 def timeline(
