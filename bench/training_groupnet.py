@@ -83,14 +83,19 @@ def row(results: Sequence[Result]) -> list[str]:
 
 
 def size(network: Network) -> tuple[int, int]:
-    """Return the weights of the blocks, and products of a weight with one bit of an activation."""
-    weights = operations = 0
-    for layer in network.linear_layers():
-        if layer.name.startswith("block"):
-            positions = math.prod(network.tensors[layer.name].shape[:-1])
-            weights += layer.weights.size
-            operations += positions * layer.weights.size * network.source(layer).format.width
-    return weights, operations
+    """Return the weights of the blocks, and products of a weight with one bit of an activation.
+
+    Weights of a downsampling branch that bases share count once, its products for every base.
+    """
+    layers = [layer for layer in network.linear_layers() if layer.name.startswith("block")]
+    weights = {layer.weights.tobytes(): layer.weights.size for layer in layers}
+    operations = sum(
+        math.prod(network.tensors[layer.name].shape[:-1])
+        * layer.weights.size
+        * network.source(layer).format.width
+        for layer in layers
+    )
+    return sum(weights.values()), operations
 
 
 def fraction(result: Result) -> int:
