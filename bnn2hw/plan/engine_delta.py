@@ -1,9 +1,10 @@
 """Mode ``delta`` of the sequential engine: only kernels that differ from the parent's are stored.
 
-The output channels are ordered along a walk through a minimum spanning tree over the number of
-positions (input words) at which their kernels differ. Each lane takes a piece of the walk, a
-channel after the other in its *places*: the parent of a channel is the one before it, and the
-first of a lane has none. Of an input word a lane gets the places at which the kernel changes, each
+The output channels are ordered along a walk that is short in the number of positions (input words)
+at which the kernels of two channels differ; a minimum spanning tree over these distances bounds
+it from below. Each lane takes a piece of the walk, a channel after the other in its *places*: the
+parent of a channel is the one before it, and the first of a lane has none. (A tree's parents would
+have to be looked up; the walk's is what the lane has just had.) Of an input word a lane gets the places at which the kernel changes, each
 with its index, and adds to that place the new table entry less the one before. What the places
 then hold are differences, and running sums along the places are the channels' sums.
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import depth_first_order, minimum_spanning_tree
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 __all__ = ["DeltaOrder", "delta_order"]
 
@@ -38,8 +39,7 @@ class DeltaOrder:
     changes
         Changes of all lanes: the steps, were the lanes always busy.
     tree
-        Sum of the distances along the minimum spanning tree: changes that a tree would have, with
-        the kernels of its root.
+        Changes that the minimum spanning tree has, with the kernels of its root.
     """
 
     channels: NDArray[np.int64]
@@ -87,11 +87,27 @@ def delta_order(indices: NDArray[np.int32], lanes: int) -> DeltaOrder:
 
 
 def _walk(indices: NDArray[np.int32]) -> tuple[NDArray[np.int64], int]:
-    """Return the channels along a minimum spanning tree, depth first, and its total."""
+    """Return the channels in order, and the changes along a minimum spanning tree.
+
+    A channel is followed by the nearest of those that are left. The walk starts at the channel
+    that is farthest from all others, or at the nearest to all, whichever makes it shorter.
+    """
     outputs, words = indices.shape
     distance = np.array([np.count_nonzero(indices != row, axis=1) for row in indices])
+    total = distance.sum(axis=1)
+    walks = [_nearest(distance, int(start)) for start in (total.argmax(), total.argmin())]
+    walk = min(walks, key=lambda walk: int(distance[walk[:-1], walk[1:]].sum()))
     # an edge of 0 is none to scipy
-    tree = minimum_spanning_tree(distance + 1)
-    start = int(distance.sum(axis=1).argmin())
-    walk, _ = depth_first_order(tree, start, directed=False)
-    return walk.astype(np.int64), int(tree.sum()) - (outputs - 1) + words
+    tree = int(minimum_spanning_tree(distance + 1).sum()) - (outputs - 1)
+    return walk, tree + words
+
+
+def _nearest(distance: NDArray[np.int64], start: int) -> NDArray[np.int64]:
+    """Return the walk from a channel to the nearest that is left, the first of equally near."""
+    left = np.ones(len(distance), np.bool_)
+    walk = np.full(len(distance), start, np.int64)
+    left[start] = False
+    for k in range(1, len(walk)):
+        walk[k] = np.where(left, distance[walk[k - 1]], distance.max() + 1).argmin()
+        left[walk[k]] = False
+    return walk
