@@ -4,9 +4,11 @@ The output channels are ordered along a walk that is short in the number of posi
 at which the kernels of two channels differ; a minimum spanning tree over these distances bounds
 it from below. Each lane takes a piece of the walk, a channel after the other in its *places*: the
 parent of a channel is the one before it, and the first of a lane has none. (A tree's parents would
-have to be looked up; the walk's is what the lane has just had.) Of an input word a lane gets the places at which the kernel changes, each
-with its index, and adds to that place the new table entry less the one before. What the places
-then hold are differences, and running sums along the places are the channels' sums.
+have to be looked up; the walk's is what the lane has just had.)
+
+Of an input word a lane gets the places at which the kernel changes, each with its index, and adds
+to that place the new table entry less the one before. What the places then hold are differences,
+and running sums along the places are the channels' sums.
 
 Lanes go through a word together: it takes as many steps as the lane with the most changes, and a
 lane that is done repeats its last one, which adds nothing. The first word of a position has a step
