@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SEEDS = (0, 1, 2)
 CENTERS = (1, 2, 4, 6, 8)
-WEIGHTS = (0.0, 1e-5, 2e-5, 4e-5)
+WEIGHTS = (0.0, 1e-5, 2e-5, 4e-5, 1e-4)
 CHOSEN = 4e-5
 """Lambda of the runs with other numbers of centers."""
 WEAKER = 1e-5
