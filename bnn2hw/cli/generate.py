@@ -26,7 +26,9 @@ def generate(
     ] = False,
     plan: Annotated[
         str,
-        typer.Option(help="How channels are computed: direct, mst, subbit, rowtree or auto."),
+        typer.Option(
+            help="How channels are computed: direct, mst, subbit, classes, rowtree or auto."
+        ),
     ] = "auto",
     max_depth: Annotated[
         int | None,
