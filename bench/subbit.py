@@ -37,9 +37,7 @@ CASES = [
     ("digits", "conv3", None),
     ("digits", "conv3", 4),
     (TRAINED, "conv2", None),
-    (TRAINED, "conv4", None),
     ("cnv_w1a1_cifar10", "conv1", None),
-    ("cnv_w1a1_cifar10", "conv1", 4),
 ]
 KEPT = ROOT / "build" / "bench-subbit.json"
 
