@@ -8,6 +8,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .pipeline import advance_stream
+
 __all__ = ["Argmax"]
 
 
@@ -70,16 +72,7 @@ class Argmax(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the tree."""
         m = Module()
-        advance = Signal()
-        valid = Signal(self.latency)
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid[-1]),
-        ]
-        with m.If(advance):
-            m.d.sync += valid.eq(Cat(self.i.valid, valid))
-
+        advance = advance_stream(m, self.i.valid, self.i.ready, self.o, self.latency)
         row = []
         for k in range(self._count):
             score = self.i.payload.word_select(k, self._element.width)

@@ -9,9 +9,10 @@ the first that fits:
 - (6;3): six bits give one bit in each of three columns;
 - (3;2): a full adder.
 
-The first two are functions of six inputs, so an output is one six-input LUT: they remove a bit
-a LUT, where full adders alone, scheduled after Wallace or Dadda, take about 1.4. In four-input
-LUTs the same tree costs some 15 % more than full adders alone.
+Where a tree is to be shallow, half adders, (2;2), end it. The first two are functions of six
+inputs, so an output is one six-input LUT: they remove a bit a LUT, where full adders alone,
+scheduled after Wallace or Dadda, take about 1.4. In four-input LUTs the same tree costs some 15 %
+more than full adders alone.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Compressors(NamedTuple):
     @property
     def outputs(self) -> int:
         """Return the bits that one writes, one a column."""
-        return 2 if self.low == 3 else 3
+        return 3 if self.low + self.high > 3 else 2
 
 
 def _compressors(heights: Sequence[int]) -> list[Compressors]:
@@ -65,6 +66,21 @@ def _compressors(heights: Sequence[int]) -> list[Compressors]:
             if lanes:
                 free[column] -= low * lanes
                 chosen.append(Compressors(column, low, high, lanes))
+    return chosen
+
+
+def _last_compressors(heights: Sequence[int]) -> list[Compressors]:
+    """Return the compressors that make columns of three bits into ones of two, in one level.
+
+    A column of two that a carry comes to takes a half adder, after Dadda: else the carries would
+    run up the columns, one a level.
+    """
+    chosen = []
+    carry = 0
+    for column, height in enumerate(heights):
+        carry = int(height + carry > 2)
+        if carry:
+            chosen.append(Compressors(column, height, 0, 1))
     return chosen
 
 
@@ -89,6 +105,8 @@ class CompressorTree:
         Late bits join a tree that is under way.
     width
         Width of the result in bits; the sum is taken modulo ``2 ** width``.
+    shallow
+        Whether half adders spare levels once no column has more than three bits.
 
     Attributes
     ----------
@@ -96,7 +114,9 @@ class CompressorTree:
         Level of the result (see :mod:`.pipeline`).
     """
 
-    def __init__(self, heights: Mapping[int, Sequence[int]], width: int) -> None:
+    def __init__(
+        self, heights: Mapping[int, Sequence[int]], width: int, *, shallow: bool = False
+    ) -> None:
         self.width = width
         arrivals = {level: [*row, *[0] * width][:width] for level, row in heights.items()}
         waiting = sorted(arrivals)
@@ -105,7 +125,8 @@ class CompressorTree:
         # (level of the operands, level of the results, compressors; none are a wait)
         self._steps: list[tuple[int, int, list[Compressors]]] = []
         while waiting or max(columns, default=0) > 2:
-            chosen = _compressors(columns)
+            last = shallow and max(columns, default=0) == 3
+            chosen = (_last_compressors if last else _compressors)(columns)
             after = level + 1 if chosen else waiting[0]
             self._steps.append((level, after, chosen))
             columns, level = _compressed(columns, chosen), after
@@ -251,6 +272,9 @@ class _Adders:
 
         There are no more than ``columns`` of them.
         """
+        if len(bits) == 2:
+            both, one = self._signal(bits[0] & bits[1], "carry"), bits[0] ^ bits[1]
+            return [self._signal(one, "sum"), both][:columns]
         first, carry = self.full(*bits[:3])
         if low == 3:
             return [first, carry][:columns]

@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, unsigned
+from amaranth.hdl import Const, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..errors import BuildError
-from ..plan.graph import AdderGraph, Count, Node, Sum, interval_width
+from ..plan.graph import AdderGraph, Count, Node, Sum
 from ..plan.netlist import Netlist
 from ..plan.outputs import BitReadout, Readout
 from .netlist import BitNetlist, output_shape
-from .pipeline import Pipeline, Wires
+from .pipeline import Pipeline, Wires, advance_stream
 from .popcount import XnorPopcount
-from .sums import ReuseAdder, SignedSum, Term
+from .sums import ReuseAdder, SignedSum, Term, interval_shape
 from .threshold import SignedOutput, Threshold, border_width
 
 __all__ = ["LayerCore"]
@@ -188,15 +188,7 @@ class LayerCore(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the handshake, one submodule a node, the registers between them, the readout."""
         m = Module()
-        advance = Signal()
-        valid = Signal(self.latency)
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid[-1]),
-        ]
-        with m.If(advance):
-            m.d.sync += valid.eq(Cat(self.i.valid, valid))
+        advance = advance_stream(m, self.i.valid, self.i.ready, self.o, self.latency)
 
         wires = Wires(advance)
         for number, node in self._nodes:
@@ -295,8 +287,7 @@ def _output_shape(readout: Readout) -> Shape:
     """Return the shape of a channel's output: a bit, or a sum of one bit at least."""
     if isinstance(readout, BitReadout):
         return unsigned(1)
-    width = max(interval_width(readout.low, readout.high), 1)
-    return Shape(width, readout.low < 0)
+    return interval_shape(readout.low, readout.high)
 
 
 def _word_shape(readout: Readout) -> object:

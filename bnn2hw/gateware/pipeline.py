@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import stream
 
-__all__ = ["Pipeline", "Wires", "delayed"]
+__all__ = ["Pipeline", "Wires", "advance_stream", "delayed"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,26 @@ def delayed(m: Module, value: Value, cycles: int, name: str, advance: Value) -> 
             m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def advance_stream(
+    m: Module, valid: Value, ready: Value, sink: stream.Interface, latency: int
+) -> Signal:
+    """Drive valid of a sink and ready of its source; return when the registers between go on.
+
+    All advance together, whenever the sink's word is not there or taken: no path through logic
+    leads to payload and valid of the sink, and a waiting word does not change.
+    """
+    advance = Signal(name="advance")
+    there = Signal(latency, name="valid")
+    m.d.comb += [
+        advance.eq(~sink.valid | sink.ready),
+        ready.eq(advance),
+        sink.valid.eq(there[-1]),
+    ]
+    with m.If(advance):
+        m.d.sync += there.eq(Cat(valid, there))
+    return advance
 
 
 class Wires:

@@ -1,7 +1,8 @@
-"""The maximum over windows of a stream."""
+"""Windows of a stream reduced channel by channel: their maximum, their sum."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
@@ -9,13 +10,14 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .sums import SignedSum, Term, interval_shape
 from .window import SlidingWindow
 
-__all__ = ["MaxPool"]
+__all__ = ["MaxPool", "SumPool"]
 
 
-class MaxPool(wiring.Component):
-    """The greatest element of every window, each channel on its own: OR where elements are bits.
+class _Pool(wiring.Component):
+    """Every window reduced to one element, each channel on its own.
 
     First along rows, then along columns of the narrower map, so that a line holds results of the
     first step alone. Throughput one beat a cycle in; latency from the last position of a window
@@ -29,8 +31,8 @@ class MaxPool(wiring.Component):
         Elements of a position.
     kernel, stride
         (vertical, horizontal).
-    element_width, element_signed
-        Format of an element.
+    element, row, result
+        Shape of an element before, between and behind the two steps.
 
     Attributes
     ----------
@@ -39,8 +41,81 @@ class MaxPool(wiring.Component):
 
     Members
     -------
-    i : stream of ``unsigned(channels * element_width)``, channel 0 at the LSB
-    o : the same
+    i : stream of the elements of a position, channel 0 at the LSB
+    o : stream of their results, channel 0 at the LSB
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        channels: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        shapes: tuple[Shape, Shape, Shape],
+    ) -> None:
+        self._channels, self._shapes = channels, shapes
+        words = [channels * shape.width for shape in shapes]
+        self._rows = SlidingWindow(size, words[0], (1, kernel[1]), stride=(1, stride[1]))
+        self._columns = SlidingWindow(
+            self._rows.outputs, words[1], (kernel[0], 1), stride=(stride[0], 1)
+        )
+        self.outputs = self._columns.outputs
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(words[0]))),
+                "o": Out(stream.Signature(unsigned(words[2]))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Return two windows and what makes one element of each."""
+        m = Module()
+        m.submodules.rows, m.submodules.columns = self._rows, self._columns
+        sources = (self.i, self._rows.o, self._columns.o)
+        sinks = (self._rows.i, self._columns.i, self.o)
+        payloads = (
+            self.i.payload,
+            self._reduced(m, self._rows.o.p.data, 0),
+            self._reduced(m, self._columns.o.p.data, 1),
+        )
+        for source, sink, payload in zip(sources, sinks, payloads, strict=True):
+            m.d.comb += [
+                sink.payload.eq(payload),
+                sink.valid.eq(source.valid),
+                source.ready.eq(sink.ready),
+            ]
+        return m
+
+    def _reduced(self, m: Module, window: Value, step: int) -> Value:
+        """Return one element a channel of the words of a window, in the shape behind the step."""
+        width = self._shapes[step].width
+        count = len(window) // width
+        elements = [window.word_select(k, width) for k in range(count)]
+        return Cat(
+            self._reduce(m, elements[channel :: self._channels], step, channel)
+            for channel in range(self._channels)
+        )
+
+    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+        """Return one element of several, which are unsigned."""
+        raise NotImplementedError
+
+
+class MaxPool(_Pool):
+    """The greatest element of every window, each channel on its own: OR where elements are bits.
+
+    Structure, throughput, latency, attributes and members are those of :class:`_Pool`.
+
+    Parameters
+    ----------
+    size
+        Height and width of the map.
+    channels
+        Elements of a position.
+    kernel, stride
+        (vertical, horizontal).
+    element_width, element_signed
+        Format of an element.
     """
 
     def __init__(
@@ -53,51 +128,73 @@ class MaxPool(wiring.Component):
         element_width: int = 1,
         element_signed: bool = False,
     ) -> None:
-        self._channels = channels
-        self._element = Shape(element_width, element_signed)
-        word = channels * element_width
-        self._rows = SlidingWindow(size, word, (1, kernel[1]), stride=(1, stride[1]))
-        self._columns = SlidingWindow(
-            self._rows.outputs, word, (kernel[0], 1), stride=(stride[0], 1)
-        )
-        self.outputs = self._columns.outputs
-        port = stream.Signature(unsigned(word))
-        super().__init__({"i": In(port), "o": Out(port)})
+        shape = Shape(element_width, element_signed)
+        super().__init__(size, channels, kernel, stride, (shape, shape, shape))
 
-    def elaborate(self, platform: object) -> Module:
-        """Return two windows and the maximum of each."""
-        m = Module()
-        m.submodules.rows, m.submodules.columns = self._rows, self._columns
-        sources = (self.i, self._rows.o, self._columns.o)
-        sinks = (self._rows.i, self._columns.i, self.o)
-        payloads = (
-            self.i.payload,
-            self._greatest(self._rows.o.p.data),
-            self._greatest(self._columns.o.p.data),
-        )
-        for source, sink, payload in zip(sources, sinks, payloads, strict=True):
-            m.d.comb += [
-                sink.payload.eq(payload),
-                sink.valid.eq(source.valid),
-                source.ready.eq(sink.ready),
-            ]
-        return m
-
-    def _greatest(self, window: Value) -> Value:
-        """Return the greatest element of each channel over the words of a window."""
-        word = self._channels * self._element.width
-        words = [window[at : at + word] for at in range(0, len(window), word)]
-        if self._element == unsigned(1):
-            return reduce(or_, words)
-        return Cat(
-            reduce(self._maximum, column)
-            for column in zip(*map(self._elements, words), strict=True)
-        )
-
-    def _elements(self, word: Value) -> list[Value]:
-        parts = (word.word_select(k, self._element.width) for k in range(self._channels))
-        return [part.as_signed() if self._element.signed else part for part in parts]
+    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+        if self._shapes[step] == unsigned(1):
+            return reduce(or_, elements)
+        return reduce(self._maximum, elements)
 
     def _maximum(self, a: Value, b: Value) -> Value:
-        chosen = Mux(a >= b, a, b)
-        return chosen.as_signed() if self._element.signed else chosen
+        x, y = (v.as_signed() if self._shapes[0].signed else v for v in (a, b))
+        return Mux(x >= y, a, b)
+
+
+class SumPool(_Pool):
+    """The sum over every window, each channel on its own.
+
+    Structure, throughput, latency, attributes and members are those of :class:`_Pool`. A sum is a
+    compressor tree with one addition, in the width of its exact interval. Bits that stand for +1
+    and -1 are counted along rows; the columns double the counts and take the taps away.
+
+    Parameters
+    ----------
+    size
+        Height and width of the map.
+    channels
+        Elements of a position.
+    kernel, stride
+        (vertical, horizontal).
+    low, high
+        Interval of an element as it comes; bits are 0 and 1.
+    bipolar
+        Whether elements are bits that stand for +1 and -1.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int],
+        low: int = 0,
+        high: int = 1,
+        bipolar: bool = False,
+    ) -> None:
+        taps = kernel[0] * kernel[1]
+        self._scale, self._offset = (1, -taps) if bipolar else (0, 0)
+        shapes = (
+            interval_shape(low, high),
+            interval_shape(kernel[1] * low, kernel[1] * high),
+            interval_shape(
+                (taps * low << self._scale) + self._offset,
+                (taps * high << self._scale) + self._offset,
+            ),
+        )
+        super().__init__(size, channels, kernel, stride, shapes)
+
+    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+        shape, shift = self._shapes[step], self._scale * step
+        terms = [Term(shape, shift=shift, start=k * shape.width) for k in range(len(elements))]
+        total = SignedSum(
+            terms,
+            self._offset * step,
+            shape=self._shapes[step + 1],
+            size=len(Cat(elements)),
+            shallow=True,
+        )
+        m.submodules[f"{('row', 'column')[step]}{channel}"] = total
+        m.d.comb += total.data.eq(Cat(elements))
+        return Value.cast(total.o)

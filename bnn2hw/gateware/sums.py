@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Shape, Signal
+from amaranth.hdl import Const, Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..plan.graph import interval_width
 from .compressor import CompressorTree
 from .pipeline import Pipeline
 
-__all__ = ["ReuseAdder", "SignedSum", "Term"]
+__all__ = ["ReuseAdder", "SignedSum", "Term", "interval_shape"]
+
+
+def interval_shape(low: int, high: int) -> Shape:
+    """Return the shape of numbers of an interval, one bit at least."""
+    return Shape(max(interval_width(low, high), 1), low < 0)
 
 
 class ReuseAdder(wiring.Component):
@@ -97,8 +103,8 @@ class SignedSum(wiring.Component):
     """The sum of any number of terms and a constant.
 
     All bits go into one compressor tree; bits of negative weight go in inverted, and what they
-    leave is merged with the constant, so that there is one carry-propagate addition in all.
-    Throughput one sum a cycle.
+    leave is merged with the constant, so that there is one carry-propagate addition in all. One
+    term alone that is added to nothing is wires. Throughput one sum a cycle.
 
     Parameters
     ----------
@@ -112,6 +118,8 @@ class SignedSum(wiring.Component):
         Width of the patch in bits.
     pipeline
         Adder levels between registers, or None.
+    shallow
+        Whether the tree spares levels with half adders (see :class:`.CompressorTree`).
 
     Attributes
     ----------
@@ -136,14 +144,16 @@ class SignedSum(wiring.Component):
         shape: Shape,
         size: int = 0,
         pipeline: int | None = None,
+        shallow: bool = False,
     ) -> None:
         self._terms = tuple(terms)
         self._pipeline = Pipeline(pipeline)
+        self._wires = len(terms) == 1 and terms[0].sign > 0 and constant == 0
         constant += sum(term.correction for term in terms)
         self._slots = _slots(self._terms, constant, shape.width)
         heights = {level: [len(slot) for slot in row] for level, row in self._slots.items()}
-        self._tree = CompressorTree(heights, shape.width)
-        self.level = self._tree.level
+        self._tree = CompressorTree(heights, shape.width, shallow=shallow)
+        self.level = terms[0].level if self._wires else self._tree.level
         self.latency = self._pipeline.stage(self.level)
         members = {f"i{k}": In(term.shape) for k, term in enumerate(terms) if term.start is None}
         if len(members) < len(terms):
@@ -153,12 +163,13 @@ class SignedSum(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the tree over the columns."""
         m = Module()
+        if self._wires:
+            (term,), value = self._terms, self._value(0)
+            m.d.comb += self.o.eq((value.as_signed() if term.shape.signed else value) << term.shift)
+            return m
         facing = []
         for k, term in enumerate(self._terms):
-            if term.start is None:
-                value = getattr(self, f"i{k}").as_unsigned()
-            else:
-                value = self.data[term.start : term.start + term.shape.width]
+            value = self._value(k)
             turned = Signal(term.shape.width, name=f"term{k}")
             m.d.comb += turned.eq(value ^ Const(term.inverted, term.shape.width))
             facing.append(turned)
@@ -171,6 +182,13 @@ class SignedSum(wiring.Component):
         }
         m.d.comb += self.o.eq(self._tree.build(m, bits, self._pipeline, self.advance))
         return m
+
+    def _value(self, number: int) -> Value:
+        """Return the bits of a term's value."""
+        term = self._terms[number]
+        if term.start is None:
+            return Value.cast(getattr(self, f"i{number}").as_unsigned())
+        return Value.cast(self.data[term.start : term.start + term.shape.width])
 
 
 _Slot = tuple[int, int] | None

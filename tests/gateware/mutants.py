@@ -18,14 +18,16 @@ SOURCE = Path(gateware.__file__).parent
 
 # name: (file, right text, wrong text)
 MUTANTS = {
-    "ignores_back_pressure": ("core", "~self.o.valid | self.o.ready", "1"),
-    "waits_for_ready_alone": ("core", "~self.o.valid | self.o.ready", "self.o.ready"),
+    "ignores_back_pressure": ("pipeline", "~sink.valid | sink.ready", "1"),
+    "waits_for_ready_alone": ("pipeline", "~sink.valid | sink.ready", "sink.ready"),
     "output_changes_while_stalled": ("threshold", "with m.If(advance):", "with m.If(1):"),
-    "stage_goes_on_while_stalled": ("pipeline", "with m.If(advance):", "with m.If(1):"),
+    "stage_goes_on_while_stalled": ("pipeline",
+                                    "with m.If(advance):\n            m.d.sync += register.eq",
+                                    "with m.If(1):\n            m.d.sync += register.eq"),
     "delay_goes_on_while_stalled": ("pipeline", "with self.delays.If(self._advance):",
                                     "with self.delays.If(1):"),
-    "gaps_become_words": ("core", "Cat(self.i.valid, valid)", "Cat(1, valid)"),
-    "latency_short_by_one": ("core", "valid[-1]", "valid[max(self.latency - 2, 0)]"),
+    "gaps_become_words": ("pipeline", "Cat(valid, there)", "Cat(1, there)"),
+    "latency_short_by_one": ("pipeline", "there[-1]", "there[max(latency - 2, 0)]"),
     "carry_swapped": ("compressor", "(a & b) | (half & c)", "(a & c) | (half & b)"),
     "sum_without_third": ("compressor", '_signal(half ^ c, "sum")', '_signal(half, "sum")'),
     "columns_mixed": ("compressor", "return [ones, twos, fours]", "return [ones, fours, twos]"),
@@ -132,7 +134,13 @@ STREAM_MUTANTS = {
     "line_moves_while_stalled": ("window", "free.eq(~due | taken | self.o.ready)", "free.eq(1)"),
     "row_class_forgotten": ("window", '"row_class")', '"row_class") * 0'),
     "pad_has_wrong_filler": ("window", "self.i.payload, self._filler)", "self.i.payload, 0)"),
-    "least_of_the_window": ("pool", "Mux(a >= b, a, b)", "Mux(a >= b, b, a)"),
+    "taps_not_taken_away": ("pool", "(1, -taps) if bipolar", "(1, 0) if bipolar"),
+    "counts_not_doubled": ("pool", "self._scale * step", "0"),
+    "sums_of_one_channel": ("pool", "elements[channel :: self._channels]",
+                            "elements[0 :: self._channels]"),
+    "sums_too_narrow": ("pool", "interval_shape(kernel[1] * low, kernel[1] * high)",
+                        "interval_shape(low, high)"),
+    "least_of_the_window": ("pool", "Mux(x >= y, a, b)", "Mux(x >= y, b, a)"),
     "ties_the_wrong_way": ("argmax", "second.score >= first", "second.score > first"),
     "scores_not_delayed": ("argmax", "                word = held", "                pass"),
     "gather_forgets_the_first": ("words", "Mux(self.o.valid, 1, there + 1)", "there + 1"),
@@ -140,7 +148,7 @@ STREAM_MUTANTS = {
     "fifo_loses_the_second": ("words", "Mux(held[1], second, self.i.payload)", "self.i.payload"),
     "short_frame_not_filled": ("frame", "fills.eq(1)", "fills.eq(0)"),
     "long_frame_not_dropped": ("frame", "drops.eq(~fills & ~self.i.p.last)", "drops.eq(0)"),
-    "sum_not_started_anew": ("folded", "Mux(first[1], 0, value)", "value"),
+    "sum_not_started_anew": ("folded", "Mux(first[summed], 0, value)", "value"),
     "folded_ignores_back_pressure": ("folded",
                                      "go.eq(~(completes & self.o.valid & ~self.o.ready))",
                                      "go.eq(1)"),
@@ -149,8 +157,54 @@ STREAM_MUTANTS = {
     "groups_in_wrong_order": ("folded", "Cat(*held, group)", "Cat(group, *held)"),
 }  # fmt: skip
 
+AFFINE_MUTANTS = {
+    "half_even": ("affine", "half = (1 << shift) >> 1", "half = max(((1 << shift) >> 1) - 1, 0)"),
+    "not_rounded": ("affine", "constant + half", "constant"),
+    "upper_saturation_missing": ("affine", "if self._high > high:", "if False:"),
+    "lower_saturation_missing": ("affine", "if self._low < low:", "if False:"),
+    "top_bit_missing_above": ("affine", "bound.bit_length() :]", "bound.bit_length() + 1 :]"),
+    "top_bit_missing_below": ("affine", "(-bound - 1).bit_length() :]",
+                              "(-bound - 1).bit_length() + 1 :]"),
+    "upper_bound_off_by_one": ("affine", "return value > bound", "return value > bound + 1"),
+    "lower_bound_off_by_one": ("affine", "return value < bound", "return value + 1 < bound"),
+    "weights_swapped": ("affine", "weights.T.tolist()", "weights.T[:, ::-1].tolist()"),
+    "channels_swapped": ("affine", "word_select(number, ", "word_select(0, "),
+    "digit_has_wrong_sign": ("affine", "Term(shape, sign,", "Term(shape, 1,"),
+    "join_takes_too_early": ("affine", "source.valid for source in sources).all()",
+                             "source.valid for source in sources).any()"),
+    "ready_without_the_others": ("affine", "ready & Cat(others).all() if others else ready",
+                                 "ready"),
+    "sum_not_delayed": ("affine", "registers(channel.sum_level, self.level)", "registers(0, 0)"),
+    "register_ignores_stalls": ("affine", "with m.If(advance):", "with m.If(1):"),
+}  # fmt: skip
 
-_ALL = {**MUTANTS, **ENGINE_MUTANTS, **NETLIST_MUTANTS, **STREAM_MUTANTS}
+QUANTIZE_MUTANTS = {
+    "level_off_by_one": ("quantize", "return value >= level", "return value > level"),
+    "falling_level_off_by_one": ("quantize", "else value <= level", "else value < level"),
+    "chosen_level_off_by_one": ("quantize", "passes.eq(value >= chosen",
+                                "passes.eq(value > chosen"),
+    "direction_ignored": ("quantize", "else value <= chosen", "else value >= chosen"),
+    "levels_of_another_step": ("quantize", "levels[half - 1 :: 2 * half]", "levels[:: 2 * half]"),
+    "halves_swapped": ("quantize", "Mux(number[-1], upper, lower)",
+                       "Mux(number[-1], lower, upper)"),
+    "code_reversed": ("quantize", "code = Cat(passes, code)", "code = Cat(code, passes)"),
+    "passed_behind_the_last": ("quantize", "[*reached, *[never]", "[*reached, *[reached[-1]]"),
+    "value_not_delayed": ("quantize", "value = delayed(m, value, cycles",
+                          "value = delayed(m, value, 0"),
+    "codes_ignore_stalls": ("quantize", "with m.If(advance):", "with m.If(1):"),
+    "highest_level_out_of_reach": ("quantize", "if level > high if facing",
+                                   "if level >= high if facing"),
+}  # fmt: skip
+
+
+_ALL = {
+    **MUTANTS,
+    **ENGINE_MUTANTS,
+    **NETLIST_MUTANTS,
+    **STREAM_MUTANTS,
+    **AFFINE_MUTANTS,
+    **QUANTIZE_MUTANTS,
+}
 
 
 def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,29 +31,54 @@ def send_words(
 ) -> Trace:
     """Send words through a component and return the ``count`` words that must come out.
 
-    A receiver that stalls also waits for valid before it is ready. A word that waits must not
-    change, none may come too much, and all must come after the last input. A testbench may run
-    in the background.
+    See :func:`send_streams`, of which it is the case of one input, ``i``.
+    """
+    return send_streams(
+        component, {"i": words}, count, stall=stall, seed=seed, patience=patience,
+        background=background,
+    )  # fmt: skip
+
+
+def send_streams(
+    component: Any,
+    streams: Mapping[str, Sequence[int]],
+    count: int,
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    patience: int = 200,
+    background: Any = None,
+) -> Trace:
+    """Send words into each of a component's inputs; return the ``count`` words that come out.
+
+    All sides stall on their own, and a receiver that does also waits for valid before it is
+    ready. A word that waits must not change, none may come too much, and all must come after the
+    last input. A testbench may run in the background.
     """
     trace = Trace()
     sink = component.o
-    source_stall, sink_stall = random.Random(seed), random.Random(seed + 1)
-    given = Value.cast(component.i.payload)
+    sink_stall = random.Random(seed + 1)
     payload = Value.cast(sink.payload)
-    mask = (1 << len(given)) - 1
     fault = ""
 
-    async def send(ctx: Any) -> None:
-        for word in words:
-            while source_stall.random() < stall:
-                await ctx.tick()
-            ctx.set(given, word)
-            ctx.set(component.i.valid, 1)
-            ready = False
-            while not ready and not fault:
-                _, _, ready = await ctx.tick().sample(component.i.ready)
-            ctx.set(component.i.valid, 0)
-            ctx.set(given, ~word & mask)
+    def sender(name: str, words: Sequence[int], source_stall: random.Random) -> Any:
+        source = getattr(component, name)
+        given = Value.cast(source.payload)
+        mask = (1 << len(given)) - 1
+
+        async def send(ctx: Any) -> None:
+            for word in words:
+                while source_stall.random() < stall:
+                    await ctx.tick()
+                ctx.set(given, word)
+                ctx.set(source.valid, 1)
+                ready = False
+                while not ready and not fault:
+                    _, _, ready = await ctx.tick().sample(source.ready)
+                ctx.set(source.valid, 0)
+                ctx.set(given, ~word & mask)
+
+        return send
 
     async def receive(ctx: Any) -> None:
         nonlocal fault
@@ -78,7 +103,8 @@ def send_words(
 
     simulator = Simulator(component)
     simulator.add_clock(1e-6)
-    simulator.add_testbench(send)
+    for k, (name, words) in enumerate(streams.items()):
+        simulator.add_testbench(sender(name, words, random.Random(seed + 2 * k)))
     simulator.add_testbench(receive)
     if background is not None:
         simulator.add_testbench(background, background=True)

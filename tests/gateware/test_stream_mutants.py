@@ -73,6 +73,9 @@ def trials(name: str, modules: dict[str, Any]) -> Iterator[Trial]:
         greatest = image.reshape(2, 2, 2, 2).max(axis=(1, 3)).reshape(-1).tolist()
         pool = module.MaxPool((4, 4), 1, (2, 2), stride=(2, 2), element_width=3)
         yield pool, image.reshape(-1).tolist(), greatest
+        bits = [0b11, 0b11, 0b01, 0b11]
+        unit = module.SumPool((2, 2), 2, (2, 2), stride=(2, 2), bipolar=True)
+        yield unit, bits, [4 | 2 << 4]
     elif name == "argmax":
         unit = module.Argmax(4, element_width=2, element_signed=False, last=True, scores=True)
         words = [0b11_00_11_01, 0b00_00_00_00, 0b01_10_10_00]

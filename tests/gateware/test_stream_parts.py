@@ -11,15 +11,17 @@ from amaranth.sim import Simulator
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bnn2hw.emit.streams import sum_pool_options
 from bnn2hw.emit.vectors import pack_words
 from bnn2hw.gateware.argmax import Argmax
 from bnn2hw.gateware.frame import FrameGuard
-from bnn2hw.gateware.pool import MaxPool
+from bnn2hw.gateware.pool import MaxPool, SumPool
 from bnn2hw.gateware.words import Fifo, Gather, Split
 from bnn2hw.golden import run
 from bnn2hw.model import BIPOLAR, Integer, Network, Tensor
 from bnn2hw.model import Argmax as ArgmaxLayer
 from bnn2hw.model import MaxPool as MaxPoolLayer
+from bnn2hw.model import SumPool as SumPoolLayer
 from tests.gateware.streams import send_words
 
 stalls = st.sampled_from([0.0, 0.3, 0.6])
@@ -111,6 +113,33 @@ def test_pool(
     words = pack_words(images.reshape(-1, channels), form.width)
     trace = send_words(pool, words, len(expected), stall=stall)
     assert trace.words == pack_words(expected, form.width)
+    assert stall or trace.cycles[-1] <= len(words) + 2
+
+
+@given(
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.integers(1, 2),
+    formats,
+    stalls,
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_sum_pool(
+    size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], channels: int,
+    form: Any, stall: float,
+) -> None:  # fmt: skip
+    assume(kernel[0] <= size[0] and kernel[1] <= size[1])
+    layer = SumPoolLayer("pool", ("input",), kernel, stride)
+    network = Network("n", Tensor((*size, channels), form), (layer,))
+    low = 0 if form is BIPOLAR else form.low
+    images = np.random.default_rng(0).integers(low, form.high + 1, (3, *size, channels))
+    images[0], images[1] = low, form.high
+    expected = run(network, images)["pool"].reshape(-1, channels).astype(np.int64)
+    pool = SumPool(**sum_pool_options(layer, network.input))
+    words = pack_words(images.reshape(-1, channels), form.width)
+    trace = send_words(pool, words, len(expected), stall=stall)
+    assert trace.words == pack_words(expected, network.tensors["pool"].format.width)
     assert stall or trace.cycles[-1] <= len(words) + 2
 
 
