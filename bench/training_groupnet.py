@@ -16,7 +16,7 @@ from bnn2hw.report.tables import Table
 if TYPE_CHECKING:
     from training import Result, Run
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 BASES = (1, 3, 5)
 BITS = (1, 2, 4)
 VARIANTS = ("groupnet", "gbd1", "gbd2", "gbd3", "lbd")
@@ -56,7 +56,7 @@ def render(results: Sequence[Result], images: Path) -> str:
         orders=orders(cases).markdown(),
         cost=cost(cases),
         runs=every_run(results).markdown(),
-        seeds=" and ".join(map(str, SEEDS)),
+        seeds=", ".join(map(str, SEEDS)),
     )
 
 
