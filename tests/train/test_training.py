@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 pytest.importorskip("sklearn", reason="training needs scikit-learn: pip install 'bnn2hw[train]'")
 
-from bnn2hw import api, golden  # noqa: E402
+from bnn2hw import api, golden, training  # noqa: E402
 from bnn2hw.cli import main  # noqa: E402
 from bnn2hw.errors import ModelError, TrainingError  # noqa: E402
 from bnn2hw.model import BinaryConv, Network, Threshold, load  # noqa: E402
@@ -421,7 +421,7 @@ def test_missing_pytorch_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], written: Path
 ) -> None:
     monkeypatch.chdir(written.parent)
-    monkeypatch.setattr(api, "find_spec", lambda name: None)
+    monkeypatch.setattr(training, "find_spec", lambda name: None)
     assert run(monkeypatch, "train", "small.toml", "-o", "a.npz") == 1
     assert "training needs PyTorch; pip install 'bnn2hw[train]'" in capsys.readouterr().err
 
