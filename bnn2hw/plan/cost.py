@@ -30,8 +30,8 @@ __all__ = ["PlanCost", "plan_cost"]
 # digits conv3 and CNV conv1.
 LUTS_PER_COUNT_CELL = 1.1
 LUTS_PER_SHARED_COUNT_CELL = 0.75
-# LUT6 for each full adder of a sum of three or more operands.
-LUTS_PER_SUM_CELL = 1.0
+# LUT6 for each full adder of a sum of three or more operands, measured on plans subbit and classes.
+LUTS_PER_SUM_CELL = 1.25
 # LUT6 for each bit of a two-operand adder: sum bit on a carry chain.
 LUTS_PER_ADDER_CELL = 1.0
 # A comparison of w bits with a constant is a tree of LUT6, and each takes away five bits.
