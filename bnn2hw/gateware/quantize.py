@@ -15,17 +15,20 @@ from .sums import interval_shape
 
 __all__ = ["QuantizeUnit"]
 
-# Bits of a code that are found by comparing with all their levels (1, 2, 4, ...).
-_PARALLEL = 2
+# Bits of a code up to which all of its levels are compared. Six-input LUTs a channel of 10 and of
+# 14 bits, all compared or searched: 2 bits 6 or 6 (10); 3 bits 12 or 14, 26 or 22; 4 bits 34 or
+# 24, 57 or 42; 5 bits 107 or 66 (14). At 3 bits both are as large, and a search is deeper.
+_COMPARED_BITS = 3
 
 
 class QuantizeUnit(wiring.Component):
     """The code of each value: the number of its channel's levels that it passes.
 
-    A binary search over the sorted levels, one bit of the code a step from the top. The first
-    two bits compare with all levels of their step, which are constants, and choose one of the
-    results by the bits before; later ones choose the level and compare with that, as a choice of
-    constants costs less than eight or more comparisons. Levels out of reach cost nothing.
+    A binary search over the sorted levels, one bit of the code a step from the top. Codes of up
+    to three bits compare with all levels, which are constants, and each step chooses one of the
+    results by the bits before. In wider ones a step chooses its level by them and compares with
+    that, as a choice of constants is smaller than many comparisons. Levels out of reach cost
+    nothing.
 
     Throughput one beat a cycle; latency ``latency`` cycles.
 
@@ -38,8 +41,8 @@ class QuantizeUnit(wiring.Component):
     levels
         int64 (channels, count), from the first that is passed to the last.
     pipeline
-        Adder levels between registers, or None for no register but the output's. The first bits
-        are one level, each later one is another.
+        Adder levels between registers, or None for no register but the output's. Comparing with
+        all levels is one level, a search has one for each bit.
 
     Attributes
     ----------
@@ -70,7 +73,8 @@ class QuantizeUnit(wiring.Component):
             (facing, self._reached(facing, row))
             for facing, row in zip(direction.tolist(), levels, strict=True)
         ]
-        self.level = 1 + max(self._bits - _PARALLEL, 0)
+        self._compares_all = self._bits <= _COMPARED_BITS
+        self.level = 1 if self._compares_all else self._bits
         self.latency = self._pipeline.stage(self.level) + 1
         self._element = interval_shape(low, high)
         channels = len(direction)
@@ -112,15 +116,13 @@ class QuantizeUnit(wiring.Component):
         """Return the code of a value."""
         code: Value = Const(0, 0)
         for step in range(self._bits):
-            # Of level 1 are the parallel steps, of one more each of those behind them.
-            level = max(step - _PARALLEL, -1) + 2
-            cycles = self._pipeline.registers(max(level - 1, 1), level)
+            cycles = 0 if self._compares_all else self._pipeline.registers(step, step + 1)
             value = delayed(m, value, cycles, f"{name}_step{step}", advance)
             code = delayed(m, code, cycles, f"{name}_code{step}", advance)
             half = 1 << self._bits - 1 - step
             choice = levels[half - 1 :: 2 * half]
             passes = Signal(name=f"{name}_passes{step}")
-            if step < _PARALLEL:
+            if self._compares_all:
                 compared = [self._passes(value, facing, level) for level in choice]
                 m.d.comb += passes.eq(_chosen(code, compared))
             else:

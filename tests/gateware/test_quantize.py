@@ -86,8 +86,10 @@ def test_levels_out_of_reach_and_repeated() -> None:
     Case([1, -1], levels, Integer(-8, 7), 2).check(stalls=(0.0,))
 
 
+WIDE = tuple(range(-7, 7))
 TRIALS = (
     Case([1, -1], [[-3, 0, 0, 2, 5, 6], [4, 3, 1, -2, -2, -8]], Integer(-8, 7), 2, pipeline=1),
+    Case([1, -1], [WIDE[:8], WIDE[:-9:-1]], Integer(-8, 7), 2, pipeline=1),
     Case([1], [[-8, 0, 7]], Integer(-8, 7), 1),
 )
 
