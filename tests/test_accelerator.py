@@ -14,6 +14,7 @@ from bnn2hw.accelerator import generate_network, network_directory, simulate_net
 from bnn2hw.errors import BuildError, PlanError, UsageError, VerificationError
 from bnn2hw.model import (
     BIPOLAR,
+    Affine,
     Argmax,
     Binarize,
     BinaryConv,
@@ -21,7 +22,9 @@ from bnn2hw.model import (
     Integer,
     MaxPool,
     Network,
+    Quantize,
     Samples,
+    SumPool,
     Tensor,
     Threshold,
 )
@@ -180,11 +183,47 @@ def test_options_that_make_no_sense(
     assert not (tmp_path / "out").exists()
 
 
-def test_branches_are_refused_by_name(tmp_path: Path) -> None:
+def test_a_layer_that_nothing_reads_is_refused(tmp_path: Path) -> None:
     layers = (
         BinaryDense("a", ("input",), bits(4, 4), thresholds(4)),
         BinaryDense("b", ("input",), bits(4, 4), thresholds(4)),
     )
     network = Network("fork", Tensor((4,), BIPOLAR), layers)
-    with pytest.raises(PlanError, match="layer b: it does not read the layer before it"):
+    with pytest.raises(PlanError, match="layer a: nothing reads it"):
         generate_network(network, out=tmp_path / "out")
+
+
+def residual_network() -> Network:
+    """Return two residual units with 2-bit and 1-bit activations, and a sum pool."""
+    same = {"padding": (1, 1, 1, 1), "padding_value": 0}
+    ones = np.ones((2, 1), np.int64)
+    levels = np.sort(GENERATOR.integers(-9, 10, (4, 3)), axis=1)
+    layers = (
+        BinaryConv("stem", ("input",), bits(4, 3, 3, 1), None, **same),  # type: ignore[arg-type]
+        Quantize("codes", ("stem",), np.ones(4, np.int8), levels),
+        BinaryConv("one", ("codes",), bits(4, 3, 3, 4), None, **same),  # type: ignore[arg-type]
+        Affine("sum1", ("one", "stem"), ones, np.zeros(1, np.int64), 1, Integer(-40, 40)),
+        Binarize("signs", ("sum1",), thresholds(4)),
+        BinaryConv("two", ("signs",), bits(4, 3, 3, 4), thresholds(4), **same),  # type: ignore[arg-type]
+        BinaryConv("three", ("two",), bits(4, 3, 3, 4), None, **same),  # type: ignore[arg-type]
+        Affine("sum2", ("three", "sum1"), ones, np.zeros(1, np.int64), 0, Integer(0, 60)),
+        SumPool("pool", ("sum2",), (6, 6), (6, 6)),
+        BinaryDense("out", ("pool",), bits(3, 4), None),
+        Argmax("class", ("out",)),
+    )
+    images = GENERATOR.integers(0, 16, (6, 6, 6, 1)).astype(np.int32)
+    source = Tensor((6, 6, 1), Integer(0, 15))
+    return Network("residual", source, layers, samples=Samples(images))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interval", [None, 700])
+def test_residual_sums(interval: int | None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build = generate_network(
+        residual_network(), plan="direct", pipeline=1, interval=interval, scores=True, out=out
+    )
+    assert build.interval == 36 if interval is None else build.interval <= 700
+    result = simulate_network(out, images=50)
+    assert result.least_interval == result.greatest_interval == build.interval
+    assert result.edge_words == 3 * (8 * 36 + 3)

@@ -81,10 +81,9 @@ class NetworkFiles:
         under_way = -(-self.paces.latency // self.paces.interval)
         queued = sum(
             -(-(depth + 2) // len(stage.paces[0].hold))
-            for stage, depth in zip(
-                (stage for stage in self.stages if stage.paces), self.paces.depths, strict=True
-            )
-            if depth
+            for stage, depths in zip(self.stages, self.paces.depths, strict=True)
+            for depth in depths
+            if stage.paces and depth
         )
         return under_way + queued + 2
 
@@ -103,7 +102,7 @@ class NetworkFiles:
 
     def hardware(self) -> AxiStreamNetwork:
         """Return the network as a component."""
-        stages = [(stage.name, stage.component()) for stage in self.stages]
+        stages = [(stage.name, stage.component(), stage.sources) for stage in self.stages]
         return AxiStreamNetwork(
             stages, beats=self.beats.frame, answers=self.answer, in_flight=self.in_flight
         )
@@ -187,13 +186,14 @@ class NetworkFiles:
         for stage in self.stages:
             options = ", ".join(f"{key}={literal(value)}" for key, value in stage.options.items())
             if stage.folding is not None:
-                calls.append((stage.name, f'folded("{stage.layer}", {options})'))
+                call = f'folded("{stage.layer}", {options})'
             elif stage.core is None:
-                calls.append((stage.name, f"{stage.unit}({options})"))
+                call = f"{stage.unit}({options})"
             else:
-                calls.append((stage.name, f'core("{stage.layer}", {options})'))
+                call = f'core("{stage.layer}", {options})'
                 _, readout = stage.core
                 readouts.append((stage.layer, type(readout).__name__, readout_fields(readout)))
+            calls.append((stage.name, call, stage.sources))
         imports = sorted((module, unit) for unit, module in modules.items())
         return {"imports": imports, "units": units, "stages": calls, "readouts": readouts}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,13 +11,17 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from ..errors import PlanError, UsageError
+from ..gateware.affine import AffineUnit
 from ..gateware.argmax import Argmax as ArgmaxUnit
 from ..gateware.core import LayerCore
 from ..gateware.folded import FoldedCore
 from ..gateware.pool import MaxPool as MaxPoolUnit
+from ..gateware.pool import SumPool as SumPoolUnit
+from ..gateware.quantize import QuantizeUnit
 from ..gateware.window import Pad, SlidingWindow, Windows
 from ..gateware.words import Fifo, Gather, Split
 from ..model import (
+    Affine,
     Argmax,
     Binarize,
     BinaryConv,
@@ -26,6 +31,8 @@ from ..model import (
     LinearLayer,
     MaxPool,
     Network,
+    Quantize,
+    SumPool,
     Tensor,
 )
 from ..plan.folding import Folding
@@ -33,8 +40,9 @@ from ..plan.graph import AdderGraph
 from ..plan.layer_plan import LayerPlan
 from ..plan.netlist import Netlist
 from ..plan.outputs import BitReadout, Readout
-from ..plan.pace import Pace, Paces, pace_of_chain
+from ..plan.pace import Pace, Paces, pace_of_stages
 from .names import top_name
+from .streams import affine_options, quantize_options, sum_pool_options
 
 __all__ = ["Beats", "Stage", "input_beats", "network_problem", "network_stages"]
 
@@ -45,9 +53,13 @@ _BEAT_BITS = 64
 # says for how long they cannot.
 _HOLDS = ("FoldedCore", "Fifo", "Gather", "SlidingWindow")
 
+# Units whose latency depends on what they compute.
+_STATED = ("AffineUnit", "FoldedCore", "LayerCore", "QuantizeUnit")
+
 UNITS: Mapping[str, Callable[..., wiring.Component]] = {
     unit.__name__: unit
     for unit in (
+        AffineUnit,
         ArgmaxUnit,
         Fifo,
         FoldedCore,
@@ -55,8 +67,10 @@ UNITS: Mapping[str, Callable[..., wiring.Component]] = {
         LayerCore,
         MaxPoolUnit,
         Pad,
+        QuantizeUnit,
         SlidingWindow,
         Split,
+        SumPoolUnit,
     )
 }
 
@@ -82,10 +96,14 @@ class Stage:
         Bits of its input, without border classes.
     paces
         What it does with the beats of a frame; nothing for a queue.
+    sources
+        Names of the stages that it reads; empty for the input of the network.
     core
         Graph and readout of a :class:`LayerCore`.
     folding
         Weights and constants of a :class:`FoldedCore`.
+    made
+        The component, where its latency had to be asked for.
     """
 
     name: str
@@ -94,8 +112,10 @@ class Stage:
     options: Mapping[str, object]
     word: int
     paces: tuple[Pace, ...] = ()
+    sources: tuple[str, ...] = ()
     core: Core | None = None
     folding: Folding | None = None
+    made: wiring.Component | None = None
 
     @property
     def cycles(self) -> int:
@@ -103,11 +123,21 @@ class Stage:
         return max((pace.cycles for pace in self.paces), default=0)
 
     def component(self) -> wiring.Component:
-        """Return the component, new."""
+        """Return the component."""
+        if self.made is not None:
+            return self.made
         parts: tuple[object, ...] = self.core or ()
         if self.folding is not None:
             parts = self.folding.weights, self.folding.constants
         return UNITS[self.unit](*parts, **self.options)
+
+    def timed(self) -> Stage:
+        """Return the stage with the latency that its component states, where that varies."""
+        if self.unit not in _STATED:
+            return self
+        made = self.component()
+        paces = *self.paces[:-1], replace(self.paces[-1], latency=made.latency)
+        return replace(self, paces=paces, made=made)
 
 
 @dataclass(frozen=True)
@@ -162,13 +192,12 @@ def input_beats(source: Tensor, elements: int | None = None) -> Beats:
 
 def network_problem(network: Network) -> tuple[str, str] | None:
     """Return a layer and why a network with it is not built, or None."""
-    before = "input"
+    read = {name for layer in network.layers for name in layer.inputs}
     for layer in network.layers:
-        if not isinstance(layer, LinearLayer | MaxPool | Binarize | Argmax):
-            return layer.name, f"{type(layer).__name__} has no hardware in a network yet"
-        if layer.inputs != (before,):
-            return layer.name, "it does not read the layer before it: branches are not built yet"
-        before = layer.name
+        if layer.name not in read and layer is not network.layers[-1]:
+            return layer.name, "nothing reads it"
+        if layer is network.layers[-1] and layer.name in read:
+            return layer.name, "the answer of a network is an edge that nothing reads"
     return None
 
 
@@ -200,54 +229,104 @@ def network_stages(
     PlanError
         If a layer has no stages.
     """
-    found = list(_input_stages(network.input, beats))
+    found: list[Stage] = []
+    ends = {"input": ""}
+    for stage in _input_stages(network.input, beats):
+        found.append(replace(stage, sources=(ends["input"],)))
+        ends["input"] = stage.name
     for layer in network.layers:
-        source = network.source(layer)
-        match layer:
-            case LinearLayer():
-                work = works[layer.name]
-                hold = work.cycles if isinstance(work, Folding) else 1
-                if isinstance(layer, BinaryConv):
-                    found += _window_stages(layer, source, hold)
-                else:
-                    found += _flat_stages(layer, source, hold)
-                if isinstance(work, Folding):
-                    found.append(_folded_stage(layer, source, network, work))
-                else:
-                    core = work.graph, work.readout
-                    found += _core_stages(layer, source, network, core, pipeline)
-            case MaxPool():
-                found.append(_pool_stage(layer, source))
-            case Binarize():
-                found += _core_stages(layer, source, network, binarize_core(layer, source), None)
-            case Argmax():
-                found += _flat_stages(layer, source, 1)
-                found.append(_argmax_stage(layer, source, scores))
-            case _:
-                raise PlanError(f"{type(layer).__name__} has no stages", layer=layer.name)
+        sources = tuple(ends[name] for name in layer.inputs)
+        for stage in _layer_stages(layer, network, works, pipeline, scores):
+            found.append(replace(stage.timed(), sources=sources))
+            sources = (stage.name,)
+        (ends[layer.name],) = sources
     return _with_queues(found, beats)
 
 
+def _layer_stages(
+    layer: Layer,
+    network: Network,
+    works: Mapping[str, LayerPlan | Folding],
+    pipeline: int | None,
+    scores: bool,
+) -> Iterator[Stage]:
+    """Yield the stages of a layer, each of which reads the one before."""
+    source = network.source(layer)
+    match layer:
+        case LinearLayer():
+            work = works[layer.name]
+            hold = work.cycles if isinstance(work, Folding) else 1
+            if isinstance(layer, BinaryConv):
+                yield from _window_stages(layer, source, hold)
+            else:
+                yield from _flat_stages(layer, source, hold)
+            if isinstance(work, Folding):
+                yield _folded_stage(layer, source, network, work, pipeline)
+            else:
+                core = work.graph, work.readout
+                yield from _core_stages(layer, source, network, core, pipeline)
+        case MaxPool() | SumPool():
+            yield _pool_stage(layer, source)
+        case Binarize():
+            yield from _core_stages(layer, source, network, binarize_core(layer, source), None)
+        case Affine() | Quantize():
+            yield _element_stage(layer, network, pipeline)
+        case Argmax():
+            yield from _flat_stages(layer, source, 1)
+            yield _argmax_stage(layer, source, scores)
+        case _:
+            raise PlanError(f"{type(layer).__name__} has no stages", layer=layer.name)
+
+
 def _with_queues(stages: list[Stage], beats: Beats) -> tuple[list[Stage], Paces]:
-    """Return the stages with queues of the depth that keeps up their pace."""
-    working = [stage for stage in stages if stage.paces]
-    paces = pace_of_chain([stage.paces for stage in working], beats.frame)
-    depths = {stage.name: depth for stage, depth in zip(working, paces.depths, strict=True)}
+    """Return the stages with queues of the depth that keeps up their pace.
+
+    A queue takes cycles itself, so they are sized anew until nothing changes.
+    """
+    depths: dict[tuple[str, int], int] = {}
+    while True:
+        found = _queued(stages, depths)
+        numbers = {"": -1, **{stage.name: k for k, stage in enumerate(found)}}
+        paces = pace_of_stages(
+            [(stage.paces, [numbers[name] for name in stage.sources]) for stage in found],
+            beats.frame,
+        )
+        needed = dict(depths)
+        for stage, waiting in zip(found, paces.depths, strict=True):
+            if stage.paces:
+                for k, depth in enumerate(waiting):
+                    needed[stage.name, k] = max(depth, depths.get((stage.name, k), 0))
+        if needed == depths:
+            return found, paces
+        depths = needed
+
+
+def _queued(stages: list[Stage], depths: Mapping[tuple[str, int], int]) -> list[Stage]:
+    """Return the stages with queues of these depths before their inputs."""
+    readers = Counter(name for stage in stages for name in stage.sources)
+    units = {stage.name: stage.unit for stage in stages}
     found: list[Stage] = []
     for stage in stages:
-        depth = depths.get(stage.name, 0)
-        if depth:
-            depth += 2  # a queue takes and gives a cycle late
-        elif stage.unit == "FoldedCore" and not (found and found[-1].unit in _HOLDS):
-            depth = 1
-        if depth:
+        sources = list(stage.sources)
+        for k, source in enumerate(sources):
+            depth = depths.get((stage.name, k), 0)
+            if depth:
+                depth += 2  # it takes and gives a cycle late
+            elif stage.unit == "FoldedCore" and units.get(source) not in _HOLDS:
+                depth = 1
+            if not depth:
+                continue
             options = {"word": stage.word, "depth": depth}
-            if found and found[-1].unit == "Fifo":
-                found[-1] = replace(found[-1], options=options)
+            if units.get(source) == "Fifo" and readers[source] == 1:
+                at = next(n for n, other in enumerate(found) if other.name == source)
+                found[at] = replace(found[at], options=options)
             else:
-                found.append(Stage(f"{stage.name}_queue", stage.layer, "Fifo", options, stage.word))
-        found.append(stage)
-    return found, paces
+                sources[k] = f"{stage.name}_queue{k or ''}"
+                found.append(
+                    Stage(sources[k], stage.layer, "Fifo", options, stage.word, sources=(source,))
+                )
+        found.append(replace(stage, sources=tuple(sources)))
+    return found
 
 
 def _ones(count: int) -> NDArray[np.int64]:
@@ -313,7 +392,8 @@ def _window_stages(layer: BinaryConv, source: Tensor, hold: int) -> Iterator[Sta
 
 def _window_pace(windows: Windows, hold: int) -> Pace:
     due = windows.due()
-    return Pace(np.where(due, hold, 1), due.astype(np.int64), 1)
+    late = int(due[: windows.ahead % len(due)].sum()) + windows.ahead // len(due) * int(due.sum())
+    return Pace(np.where(due, hold, 1), due.astype(np.int64), 1, late)
 
 
 def _pad_pace(size: tuple[int, int], padding: tuple[int, int, int, int]) -> Pace:
@@ -353,22 +433,25 @@ def _core_stages(
     pace = Pace.even(positions(output))
     inputs = layer.patch_size() if isinstance(layer, LinearLayer) else source.channels
     word = inputs * source.format.width
-    yield Stage(f"{name}_core", layer.name, "LayerCore", options, word, (pace,), core)
+    yield Stage(f"{name}_core", layer.name, "LayerCore", options, word, (pace,), core=core)
     word = output.channels * output.format.width
     yield Stage(name, layer.name, "Fifo", {"word": word, "depth": 2}, word)
 
 
-def _folded_stage(layer: LinearLayer, source: Tensor, network: Network, work: Folding) -> Stage:
+def _folded_stage(
+    layer: LinearLayer, source: Tensor, network: Network, work: Folding, pipeline: int | None
+) -> Stage:
     """Return a folded core, whose output register is a queue of one word."""
     options = {
         "pes": work.pes,
         "simd": work.simd,
         "bounds": work.bounds,
         **_element(source.format),
+        "pipeline": pipeline,
         "sums": work.sums,
     }
     count = positions(network.tensors[layer.name])
-    pace = Pace.even(count, hold=work.cycles, latency=work.cycles + 3)
+    pace = Pace.even(count, hold=work.cycles)
     word = layer.patch_size() * source.format.width
     name = top_name(layer.name)
     return Stage(name, layer.name, "FoldedCore", options, word, (pace,), folding=work)
@@ -378,19 +461,35 @@ def _element(form: Format) -> dict[str, object]:
     return {"element_width": form.width, "element_signed": form.signed}
 
 
-def _pool_stage(layer: MaxPool, source: Tensor) -> Stage:
-    options = {
-        "size": source.shape[:2],
-        "channels": source.channels,
-        "kernel": layer.kernel,
-        "stride": layer.stride,
-        **_element(source.format),
-    }
+def _pool_stage(layer: MaxPool | SumPool, source: Tensor) -> Stage:
+    if isinstance(layer, SumPool):
+        options = sum_pool_options(layer, source)
+    else:
+        options = {
+            "size": source.shape[:2],
+            "channels": source.channels,
+            "kernel": layer.kernel,
+            "stride": layer.stride,
+            **_element(source.format),
+        }
     rows = Windows((source.shape[0], source.shape[1]), (1, layer.kernel[1]), (1, layer.stride[1]))
     columns = Windows(rows.outputs, (layer.kernel[0], 1), (layer.stride[0], 1))
     paces = _window_pace(rows, 1), _window_pace(columns, 1)
     word = source.channels * source.format.width
-    return Stage(top_name(layer.name), layer.name, "MaxPool", options, word, paces)
+    unit = type(layer).__name__
+    return Stage(top_name(layer.name), layer.name, unit, options, word, paces)
+
+
+def _element_stage(layer: Affine | Quantize, network: Network, pipeline: int | None) -> Stage:
+    """Return the stage of a layer that works on each element on its own."""
+    sources = [network.tensors[name] for name in layer.inputs]
+    if isinstance(layer, Affine):
+        unit, options = "AffineUnit", affine_options(layer, sources, pipeline)
+    else:
+        unit, options = "QuantizeUnit", quantize_options(layer, sources[0], pipeline)
+    pace = Pace.even(positions(sources[0]))
+    word = max(source.channels * source.format.width for source in sources)
+    return Stage(top_name(layer.name), layer.name, unit, options, word, (pace,))
 
 
 def _argmax_stage(layer: Argmax, source: Tensor, scores: bool) -> Stage:

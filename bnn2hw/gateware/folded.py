@@ -8,6 +8,8 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
+from .compressor import CompressorTree
+from .pipeline import Pipeline
 from .popcount import Popcount
 from .shared import SharedModules
 from .threshold import border_width
@@ -24,7 +26,8 @@ class FoldedCore(wiring.Component):
     numbers of elements and inputs are legal: a last chunk is filled up with inputs that add
     nothing, and what a last group has too much is dropped.
 
-    Latency from the first cycle of a patch to its output word: ``steps * folds + 4`` cycles.
+    Latency from the first cycle of a patch to its output word: ``latency`` cycles, which are
+    ``steps * folds + 3`` and those of the popcount.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ class FoldedCore(wiring.Component):
         Format of an input element.
     bounds
         Least and greatest value of a channel.
+    pipeline
+        Adder levels between registers of the popcounts, or None.
     sums
         Scale and output format (width, signed) of a layer that gives sums; None for bits.
 
@@ -47,6 +52,8 @@ class FoldedCore(wiring.Component):
     ----------
     cycles
         Cycles of a patch.
+    latency
+        Cycles from a patch to its output word.
 
     Members
     -------
@@ -64,6 +71,7 @@ class FoldedCore(wiring.Component):
         bounds: tuple[int, int],
         element_width: int = 1,
         element_signed: bool = False,
+        pipeline: int | None = None,
         sums: tuple[int, int, bool] | None = None,
     ) -> None:
         self._channels, self._inputs = weights.shape
@@ -73,6 +81,10 @@ class FoldedCore(wiring.Component):
         self.cycles = self._steps * self._folds
         self._element = Shape(element_width, element_signed)
         self._bits = self._element == unsigned(1)
+        self._pipeline = pipeline if self._bits else None
+        level = CompressorTree({0: [simd]}, simd.bit_length()).level
+        self._delay = Pipeline(self._pipeline).stage(level)
+        self.latency = self.cycles + 3 + self._delay
         self._value = _holding(*bounds)
         self._scale, self._output = 1, unsigned(1)
         if sums is None:
@@ -141,10 +153,14 @@ class FoldedCore(wiring.Component):
             with m.If(last_step):
                 m.d.sync += fold.eq(Mux(last_fold, 0, fold + 1))
 
-        # Stage 1: chunk and weights. Stage 2: their sums. Stage 3: values and constants.
-        valid = Signal(3)
-        first, last, ends = Signal(2), Signal(3), Signal(3)
-        place = [Signal(range(self.classes * self._folds), name=f"place{k}") for k in range(2)]
+        # First chunk and weights, then the popcount's own registers, behind them the sums of a
+        # chunk, and at last values and constants.
+        summed = 1 + self._delay
+        valid, last, ends = Signal(summed + 2), Signal(summed + 2), Signal(summed + 2)
+        first = Signal(summed + 1)
+        place = [
+            Signal(range(self.classes * self._folds), name=f"place{k}") for k in range(summed + 1)
+        ]
         chunk = Signal(self._simd * self._element.width, reset_less=True)
         start = fold
         if self.classes > 1:
@@ -156,27 +172,28 @@ class FoldedCore(wiring.Component):
                 first.eq(Cat(step == 0, first)),
                 last.eq(Cat(last_step, last)),
                 ends.eq(Cat(last_step & last_fold, ends)),
-                place[0].eq(start),
-                place[1].eq(place[0]),
+                *(late.eq(early) for late, early in zip(place, [start, *place], strict=False)),
                 chunk.eq(filled.word_select(step, len(chunk))),
             ]
         weights = self._memory(m, "weights", self._weights, at, go, self._pes * self._simd)
         width = max(self._constant.width, 1)
-        constants = self._memory(m, "constants", self._constants, place[1], go, self._pes * width)
+        constants = self._memory(
+            m, "constants", self._constants, place[summed], go, self._pes * width
+        )
         results = []
         for k in range(self._pes):
-            part = self._part(m, platform, k, chunk, weights.word_select(k, self._simd))
+            part = self._part(m, platform, k, chunk, weights.word_select(k, self._simd), go)
             held = Signal(part.shape(), name=f"part{k}", reset_less=True)
             value = Signal(self._value, name=f"value{k}", reset_less=True)
             with m.If(go):
                 m.d.sync += held.eq(part)
-                with m.If(valid[1]):
-                    m.d.sync += value.eq(held + Mux(first[1], 0, value))
+                with m.If(valid[summed]):
+                    m.d.sync += value.eq(held + Mux(first[summed], 0, value))
             constant = constants.word_select(k, width)
             results.append(
                 self._result(value, constant.as_signed() if self._constant.signed else constant)
             )
-        self._collect(m, go, completes, valid[2] & last[2], ends[2], Cat(results))
+        self._collect(m, go, completes, valid[-1] & last[-1], ends[-1], Cat(results))
         return m
 
     def _memory(
@@ -191,7 +208,9 @@ class FoldedCore(wiring.Component):
         m.d.comb += [port.addr.eq(at), port.en.eq(enable)]
         return port.data
 
-    def _part(self, m: Module, platform: object, k: int, chunk: Value, weights: Value) -> Value:
+    def _part(
+        self, m: Module, platform: object, k: int, chunk: Value, weights: Value, go: Value
+    ) -> Value:
         """Return what a processing element adds for a chunk."""
         if self._bits:
             equal = Signal(self._simd, name=f"equal{k}")
@@ -199,11 +218,16 @@ class FoldedCore(wiring.Component):
             m.d.comb += equal.eq(~(chunk ^ weights))
             if isinstance(platform, SharedModules):
                 m.submodules[f"pe{k}"] = platform.instance(
-                    self._simd, None, i=equal, o=count, advance=None
-                )
+                    self._simd, self._pipeline, i=equal, o=count,
+                    advance=go if self._delay else None,
+                )  # fmt: skip
             else:
-                m.submodules[f"pe{k}"] = popcount = Popcount(self._simd)
-                m.d.comb += [popcount.i.eq(equal), count.eq(popcount.o)]
+                m.submodules[f"pe{k}"] = popcount = Popcount(self._simd, pipeline=self._pipeline)
+                m.d.comb += [
+                    popcount.i.eq(equal),
+                    popcount.advance.eq(go),
+                    count.eq(popcount.o),
+                ]
             return count
         terms: list[Value] = []
         for n in range(self._simd):

@@ -1,4 +1,4 @@
-"""A whole network: stages in a row, and the top with the port names of AXI-Stream."""
+"""A whole network: stages and their streams, and the top with the port names of AXI-Stream."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .fork import Fork
 from .frame import FrameGuard
 from .words import Fifo
 
@@ -15,43 +16,63 @@ __all__ = ["AxiStreamNetwork", "NetworkCore"]
 
 
 class NetworkCore(wiring.Component):
-    """Stream components in a row, each a submodule of its own name.
+    """Stream components that read each other, each a submodule of its own name.
 
     The stream behind the last stage of a layer is that layer's edge of the network, one position
     a beat; a simulation finds it as the wires ``<stage>_word``, ``<stage>_valid`` and
-    ``<stage>_ready``, whose names are kept in the Verilog.
+    ``<stage>_ready``, whose names are kept in the Verilog. A :class:`.Fork` stands where several
+    stages read an edge.
 
     Parameters
     ----------
     stages
-        Names and components with streams ``i`` and ``o``; payloads of neighbours are as wide.
+        Names, components and the names of the stages that they read, empty for the input of the
+        network. A component has the streams ``i`` (or ``i0``, ``i1``, ... where it reads several)
+        and ``o``; payloads of what is joined are as wide. The last stage is the output.
 
     Members
     -------
-    i : stream of a word as wide as the first stage's
+    i : stream of a word as wide as what the first stage reads
     o : stream of a word as wide as the last stage's
     """
 
-    def __init__(self, stages: Sequence[tuple[str, wiring.Component]]) -> None:
+    def __init__(self, stages: Sequence[tuple[str, wiring.Component, Sequence[str]]]) -> None:
         self._stages = stages
-        ends = stages[0][1].i.payload, stages[-1][1].o.payload
-        widths = [len(Value.cast(payload)) for payload in ends]
+        first, last = self._sinks(0)[0], stages[-1][1].o
         super().__init__(
             {
-                "i": In(stream.Signature(unsigned(widths[0]))),
-                "o": Out(stream.Signature(unsigned(widths[1]))),
+                "i": In(stream.Signature(unsigned(len(Value.cast(first.payload))))),
+                "o": Out(stream.Signature(unsigned(len(Value.cast(last.payload))))),
             }
         )
+
+    def _sinks(self, number: int) -> list[stream.Interface]:
+        """Return the input streams of a stage."""
+        _, stage, sources = self._stages[number]
+        names = ["i"] if hasattr(stage, "i") else [f"i{k}" for k in range(len(sources))]
+        return [getattr(stage, name) for name in names]
 
     def elaborate(self, platform: object) -> Module:
         """Return the stages and the wires between them."""
         m = Module()
-        source = self.i
-        for name, stage in self._stages:
+        edges = {"": self.i}
+        for name, stage, _ in self._stages:
             m.submodules[name] = stage
-            m.d.comb += _joined(source, stage.i)
-            source = self._named(m, name, stage.o)
-        m.d.comb += _joined(source, self.o)
+            edges[name] = self._named(m, name, stage.o)
+        readers: dict[str, list[stream.Interface]] = {name: [] for name in edges}
+        for number, (_, _, sources) in enumerate(self._stages):
+            for source, sink in zip(sources, self._sinks(number), strict=True):
+                readers[source].append(sink)
+        readers[self._stages[-1][0]].append(self.o)
+        for name, sinks in readers.items():
+            if len(sinks) > 1:
+                fork = Fork(len(edges[name].payload), len(sinks))
+                m.submodules[f"{name or 'input'}_fork"] = fork
+                m.d.comb += _joined(edges[name], fork.i)
+                for k, sink in enumerate(sinks):
+                    m.d.comb += _joined(getattr(fork, f"o{k}"), sink)
+            else:
+                m.d.comb += _joined(edges[name], sinks[0])
         return m
 
     @staticmethod
@@ -104,7 +125,7 @@ class AxiStreamNetwork(wiring.Component):
 
     def __init__(
         self,
-        stages: Sequence[tuple[str, wiring.Component]],
+        stages: Sequence[tuple[str, wiring.Component, Sequence[str]]],
         *,
         beats: int,
         answers: int = 1,

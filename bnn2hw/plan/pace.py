@@ -1,10 +1,10 @@
-"""The pace of a chain of stream stages: cycles of a frame, and the queues that keep it up.
+"""The pace of stream stages: cycles of a frame, and the queues that keep it up.
 
 A stage is known by what it does with each beat of a frame: for how long it takes no further one,
 and how many results the beat sends on. In steady state a frame takes as many cycles as the
 slowest stage. Queues are sized by a schedule at that pace: beats come evenly, every stage starts
 each as soon as it can, and the greatest number of beats that wait before a stage is the depth of
-its queue. A chain of such stages is a marked graph, in which no beat is ever later than in any
+its queue. Such stages are a marked graph, in which no beat is ever later than in any
 schedule that its queues allow; so hardware with these queues keeps the pace.
 """
 
@@ -16,10 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Pace", "Paces", "pace_of_chain"]
+__all__ = ["Pace", "Paces", "pace_of_stages"]
 
 # Frames of the schedule: the last of them counts.
 _FRAMES = 6
+# Cycles that a queue takes, at most.
+_QUEUE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +36,14 @@ class Pace:
         int64 (beats,): results that a beat sends on, one a cycle.
     latency
         Cycles from a beat to its first result.
+    late
+        Of the first results of a frame, those that belong to the frame before.
     """
 
     hold: NDArray[np.int64]
     emits: NDArray[np.int64]
     latency: int
+    late: int = 0
 
     @property
     def cycles(self) -> int:
@@ -53,53 +58,71 @@ class Pace:
 
 @dataclass(frozen=True)
 class Paces:
-    """The pace of a chain.
+    """The pace of a network of stages.
 
     Attributes
     ----------
     interval
         Cycles of a frame in steady state.
     depths
-        For each stage, the beats that wait before it at most.
+        For each stage and each of its inputs, the beats that wait there at most.
     latency
         Cycles from the last beat of a frame to the last result of the frame.
     """
 
     interval: int
-    depths: tuple[int, ...]
+    depths: tuple[tuple[int, ...], ...]
     latency: int
 
 
-def pace_of_chain(stages: Sequence[Sequence[Pace]], beats: int) -> Paces:
+def pace_of_stages(stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats: int) -> Paces:
     """Return the pace of stages, each made of one or more paces in a row.
 
     Parameters
     ----------
     stages
-        A queue may stand before each stage, and none within it.
+        In order: the paces of a stage, and the numbers of the stages that it reads, -1 for the
+        input of the network. One that reads several takes a beat of each at once. A stage without
+        paces is a queue, which passes on what it reads two cycles later.
     beats
         Of a frame at the input.
     """
-    interval = max([beats, *(pace.cycles for stage in stages for pace in stage)])
-    times = np.arange(beats * _FRAMES) * interval // beats
-    last = int(times[beats - 1])
+    interval = max([beats, *(pace.cycles for paces, _ in stages for pace in paces)])
+    given = np.arange(beats * _FRAMES) * interval // beats
+    results: list[NDArray[np.int64]] = []
     depths = []
-    for stage in stages:
-        starts = _starts(times, stage[0])
-        started = np.searchsorted(starts, times, side="right")
-        depths.append(int(max(0, (np.arange(1, len(times) + 1) - started).max())))
-        for pace in stage:
-            starts = _starts(times, pace)
-            emits = np.tile(pace.emits, _FRAMES)
-            first = np.repeat(starts + pace.latency, emits)
-            behind = np.arange(len(first)) - np.repeat(np.cumsum(emits) - emits, emits)
-            times = first + behind
-    return Paces(interval, tuple(depths), int(times[len(times) // _FRAMES - 1]) - last)
+    for paces, sources in stages:
+        arrivals = [given if source < 0 else results[source] for source in sources]
+        beat = min(map(len, arrivals))
+        times = np.maximum.reduce([arrival[:beat] for arrival in arrivals])
+        starts = _starts(times, paces[0]) if paces else times
+        depths.append(tuple(_waiting(arrival[:beat], starts) for arrival in arrivals))
+        for pace in paces:
+            times = _results(_starts(times, pace), pace)
+        results.append(times if paces else times + _QUEUE)
+    # The last stage ends frames with as many results as in steady state.
+    frame = round(len(results[-1]) / _FRAMES)
+    return Paces(interval, tuple(depths), int(results[-1][frame - 1]) - int(given[beats - 1]))
+
+
+def _results(starts: NDArray[np.int64], pace: Pace) -> NDArray[np.int64]:
+    """Return when the results of beats come that are taken then."""
+    emits = np.resize(pace.emits, len(starts))
+    emits[np.cumsum(emits) <= pace.late] = 0  # there is no frame before the first
+    first = np.repeat(starts + pace.latency, emits)
+    behind = np.arange(len(first)) - np.repeat(np.cumsum(emits) - emits, emits)
+    return np.asarray(first + behind, dtype=np.int64)
+
+
+def _waiting(arrivals: NDArray[np.int64], starts: NDArray[np.int64]) -> int:
+    """Return the beats that have come and are not taken yet, at most."""
+    started = np.searchsorted(starts, arrivals, side="right")
+    return int(max(0, (np.arange(1, len(arrivals) + 1) - started).max()))
 
 
 def _starts(times: NDArray[np.int64], pace: Pace) -> NDArray[np.int64]:
     """Return when each beat is taken: as it comes, or as soon as the one before allows."""
-    hold = np.tile(pace.hold, _FRAMES)
+    hold = np.resize(pace.hold, len(times))
     before = np.cumsum(hold) - hold
     starts: NDArray[np.int64] = np.maximum.accumulate(times - before) + before
     return starts

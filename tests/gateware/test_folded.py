@@ -16,7 +16,7 @@ from bnn2hw.plan.folding import Folding, plan_folding
 from tests.gateware.streams import send_words
 
 
-def unit(plan: Folding, form: Any) -> FoldedCore:
+def unit(plan: Folding, form: Any, pipeline: int | None) -> FoldedCore:
     return FoldedCore(
         plan.weights,
         plan.constants,
@@ -25,6 +25,7 @@ def unit(plan: Folding, form: Any) -> FoldedCore:
         bounds=plan.bounds,
         element_width=form.width,
         element_signed=form.signed,
+        pipeline=pipeline,
         sums=plan.sums,
     )
 
@@ -37,13 +38,14 @@ def unit(plan: Folding, form: Any) -> FoldedCore:
     st.sampled_from([BIPOLAR, Integer(0, 5), Integer(-4, 3)]),
     st.sampled_from([-1, 0, 1]),
     st.booleans(),
+    st.sampled_from([None, 1, 2]),
     st.sampled_from([0.0, 0.4]),
     st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_folded_core(
     channels: int, depth: int, pes: int, simd: int, form: Any, padding_value: Any,
-    threshold: bool, stall: float, seed: int,
+    threshold: bool, pipeline: int | None, stall: float, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     source = Tensor((3, 3, depth), form)
@@ -70,7 +72,8 @@ def test_folded_core(
         for word, number in zip(pack_words(rows, form.width), border, strict=True)
     ]
     width = layer.output(source).format.width
-    trace = send_words(unit(plan, form), words, 8, stall=stall, seed=seed)
+    core = unit(plan, form, pipeline)
+    trace = send_words(core, words, 8, stall=stall, seed=seed)
     assert trace.words == pack_words(expected, width)
     if not stall:
-        assert trace.cycles == [plan.cycles * (k + 1) + 3 for k in range(8)]
+        assert trace.cycles == [plan.cycles * k + core.latency for k in range(8)]

@@ -8,12 +8,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn2hw.plan.pace import Pace, pace_of_chain
+from bnn2hw.plan.pace import Pace, Paces, pace_of_stages
 
 
 def pool(height: int, width: int) -> Pace:
     due = np.array([[y % 2 and x % 2 for x in range(width)] for y in range(height)])
     return Pace(np.ones(height * width, np.int64), due.reshape(-1).astype(np.int64), 1)
+
+
+def chained(stages: list[Pace], beats: int) -> Paces:
+    return pace_of_stages([((stage,), (k - 1,)) for k, stage in enumerate(stages)], beats)
 
 
 def simulated(stages: list[Pace], beats: int, depths: list[int], frames: int) -> list[int]:
@@ -65,15 +69,24 @@ def test_queues_of_the_derived_depth_keep_the_pace(
         Pace.even(pooled, hold=second),
         Pace.even(pooled, hold=third),
     ]
-    found = pace_of_chain([[stage] for stage in stages], beats)
+    found = chained(stages, beats)
     assert found.interval == max(beats * first, pooled * second, pooled * third)
-    times = simulated(stages, beats, [d + 1 for d in found.depths], 12)
+    times = simulated(stages, beats, [depth + 1 for (depth,) in found.depths], 12)
     assert set(np.diff(times[6:])) == {found.interval}
 
 
 def test_a_queue_is_needed_behind_a_pool() -> None:
     stages = [Pace.even(256, hold=4), pool(8, 32), Pace.even(64, hold=16)]
-    found = pace_of_chain([[stage] for stage in stages], 256)
-    assert (found.interval, found.depths) == (1024, (0, 0, 8))
+    found = chained(stages, 256)
+    assert (found.interval, found.depths) == (1024, ((0,), (0,), (8,)))
     assert set(np.diff(simulated(stages, 256, [0, 0, 8], 12)[6:])) == {1024}
     assert min(np.diff(simulated(stages, 256, [0, 0, 0], 12)[6:])) > 1024
+
+
+def test_a_short_branch_waits_for_the_long_one() -> None:
+    """A residual sum: the window of the long branch looks nine positions ahead."""
+    ones = np.ones(64, np.int64)
+    window, join = Pace(ones, ones, 5, late=9), Pace.even(64)
+    found = pace_of_stages([((Pace.even(64),), (-1,)), ((window,), (0,)), ((join,), (0, 1))], 64)
+    assert found.interval == 64
+    assert found.depths == ((0,), (0,), (14, 0))
