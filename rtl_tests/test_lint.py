@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +17,27 @@ from rtl_tests.banks import CORES, axi_layer
 from rtl_tests.simulation import lint
 
 
-def stream_units() -> dict[str, Any]:
-    """Return stream units with every kind of constant: signs, shifts, both ends saturated."""
-    levels = np.array([[-9, -3, -3, 0, 4, 7, 30], [30, 7, 4, 0, -3, -3, -9]])
-    return {
-        "affine": AffineUnit(
-            [(-8, 7), (0, 1), (0, 9)], np.array([[3, -1, 0], [2, 0, 0], [-8, 5, 0]]),
-            np.array([-4, 9, 3]), shift=2, low=-6, high=7, pipeline=1,
-        ),
-        "relu": AffineUnit(
-            [(-8, 7)], np.ones((1, 2), np.int64), np.zeros(2, np.int64), shift=0, low=0, high=7
-        ),
-        "quantize": QuantizeUnit(np.array([1, -1], np.int8), levels, low=-8, high=7, pipeline=1),
-        "sum_pool": SumPool((4, 5), 2, (2, 3), stride=(2, 1), bipolar=True),
-    }  # fmt: skip
+LEVELS = np.array([[-9, -3, -3, 0, 4, 7, 30, 31], [30, 7, 4, 0, -3, -3, -9, -9]])
+
+# Units with every kind of constant: signs, shifts, both ends saturated.
+STREAM_UNITS: dict[str, Callable[[], Any]] = {
+    "affine": lambda: AffineUnit(
+        [(-8, 7), (0, 1), (0, 9)], np.array([[3, -1, 0], [2, 0, 0], [-8, 5, 0]]),
+        np.array([-4, 9, 3]), shift=2, low=-6, high=7, pipeline=1,
+    ),
+    "relu": lambda: AffineUnit(
+        [(-8, 7)], np.ones((1, 2), np.int64), np.zeros(2, np.int64), shift=0, low=0, high=7
+    ),
+    "quantize": lambda: QuantizeUnit(
+        np.array([1, -1], np.int8), LEVELS, low=-8, high=7, pipeline=1
+    ),
+    "sum_pool": lambda: SumPool((4, 5), 2, (2, 3), stride=(2, 1), bipolar=True),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["affine", "relu", "quantize", "sum_pool"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", STREAM_UNITS)
 def test_verilog_of_stream_units_has_no_warnings(name: str, tmp_path: Path) -> None:
-    text = to_verilog(to_rtlil(stream_units()[name], "unit"))
+    text = to_verilog(to_rtlil(STREAM_UNITS[name](), "unit"))
     assert lint(tmp_path, "unit", text) == ""
 
 

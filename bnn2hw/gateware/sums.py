@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..plan.graph import interval_width
 from .compressor import CompressorTree
-from .pipeline import Pipeline
+from .pipeline import Pipeline, delayed
 
 __all__ = ["ReuseAdder", "SignedSum", "Term", "interval_shape"]
 
@@ -119,7 +119,8 @@ class SignedSum(wiring.Component):
     pipeline
         Adder levels between registers, or None.
     shallow
-        Whether the tree spares levels with half adders (see :class:`.CompressorTree`).
+        Whether two numbers are added plainly, and the tree of more spares levels with half adders
+        (see :class:`.CompressorTree`).
 
     Attributes
     ----------
@@ -148,12 +149,16 @@ class SignedSum(wiring.Component):
     ) -> None:
         self._terms = tuple(terms)
         self._pipeline = Pipeline(pipeline)
+        self._constant = constant
         self._wires = len(terms) == 1 and terms[0].sign > 0 and constant == 0
+        self._plain = self._wires or (shallow and _is_addition(terms, constant))
         constant += sum(term.correction for term in terms)
         self._slots = _slots(self._terms, constant, shape.width)
         heights = {level: [len(slot) for slot in row] for level, row in self._slots.items()}
         self._tree = CompressorTree(heights, shape.width, shallow=shallow)
-        self.level = terms[0].level if self._wires else self._tree.level
+        self.level = self._tree.level
+        if self._plain:
+            self.level = terms[0].level + (not self._wires)
         self.latency = self._pipeline.stage(self.level)
         members = {f"i{k}": In(term.shape) for k, term in enumerate(terms) if term.start is None}
         if len(members) < len(terms):
@@ -163,9 +168,8 @@ class SignedSum(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the tree over the columns."""
         m = Module()
-        if self._wires:
-            (term,), value = self._terms, self._value(0)
-            m.d.comb += self.o.eq((value.as_signed() if term.shape.signed else value) << term.shift)
+        if self._plain:
+            m.d.comb += self.o.eq(self._addition(m))
             return m
         facing = []
         for k, term in enumerate(self._terms):
@@ -183,12 +187,34 @@ class SignedSum(wiring.Component):
         m.d.comb += self.o.eq(self._tree.build(m, bits, self._pipeline, self.advance))
         return m
 
+    def _addition(self, m: Module) -> Value:
+        """Return the terms added by operators, in the stage of the result."""
+        total: Value = Const(self._constant)
+        for k, term in enumerate(self._terms):
+            value = self._value(k)
+            value = (value.as_signed() if term.shape.signed else value) << term.shift
+            cycles = self._pipeline.registers(term.level, self.level)
+            value = delayed(m, value, cycles, f"term{k}", self.advance)
+            total = total + value if term.sign > 0 else total - value
+        return total
+
     def _value(self, number: int) -> Value:
         """Return the bits of a term's value."""
         term = self._terms[number]
         if term.start is None:
             return Value.cast(getattr(self, f"i{number}").as_unsigned())
         return Value.cast(self.data[term.start : term.start + term.shape.width])
+
+
+def _is_addition(terms: Sequence[Term], constant: int) -> bool:
+    """Return whether terms of one level and a constant are one addition or subtraction.
+
+    A constant of 1 is the carry into an addition.
+    """
+    negative = sum(term.sign < 0 for term in terms)
+    carry = constant == 1 and len(terms) == 2 and not negative
+    numbers = len(terms) + (constant != 0 and not carry)
+    return numbers <= 2 and negative <= 1 and len({term.level for term in terms}) == 1
 
 
 _Slot = tuple[int, int] | None

@@ -175,6 +175,9 @@ AFFINE_MUTANTS = {
     "ready_without_the_others": ("affine", "ready & Cat(others).all() if others else ready",
                                  "ready"),
     "sum_not_delayed": ("affine", "registers(channel.sum_level, self.level)", "registers(0, 0)"),
+    "half_adder_is_an_or": ("compressor", "bits[0] ^ bits[1]", "bits[0] | bits[1]"),
+    "difference_is_a_sum": ("sums", "else total - value", "else total + value"),
+    "carry_left_out": ("sums", "total: Value = Const(self._constant)", "total: Value = Const(0)"),
     "register_ignores_stalls": ("affine", "with m.If(advance):", "with m.If(1):"),
 }  # fmt: skip
 
