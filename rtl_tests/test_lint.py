@@ -16,7 +16,6 @@ from bnn2hw.gateware.quantize import QuantizeUnit
 from rtl_tests.banks import CORES, axi_layer
 from rtl_tests.simulation import lint
 
-
 LEVELS = np.array([[-9, -3, -3, 0, 4, 7, 30, 31], [30, 7, 4, 0, -3, -3, -9, -9]])
 
 # Units with every kind of constant: signs, shifts, both ends saturated.

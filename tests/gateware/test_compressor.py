@@ -31,6 +31,12 @@ def test_levels_of_common_sizes() -> None:
     assert levels == [0, 1, 1, 1, 7, 8]
 
 
+def test_half_adders_keep_carries_from_running_up() -> None:
+    heights = {0: [3, *[2] * 15]}
+    levels = [CompressorTree(heights, 17, shallow=shallow).level for shallow in (False, True)]
+    assert levels == [16, 2]
+
+
 @pytest.mark.parametrize("size", range(10))
 @pytest.mark.parametrize("pipeline", [None, 1])
 def test_popcount_of_every_word(size: int, pipeline: int | None) -> None:
