@@ -42,7 +42,7 @@ from ..plan.netlist import Netlist
 from ..plan.outputs import BitReadout, Readout
 from ..plan.pace import Pace, Paces, pace_of_stages
 from .names import top_name
-from .streams import affine_options, quantize_options, sum_pool_options
+from .streams import affine_options, bit_levels, quantize_options, sum_pool_options
 
 __all__ = ["Beats", "Stage", "input_beats", "network_problem", "network_stages"]
 
@@ -92,8 +92,8 @@ class Stage:
         Name of the component.
     options
         Its parameters, by keyword.
-    word
-        Bits of its input, without border classes.
+    words
+        Bits of each of its inputs, without border classes.
     paces
         What it does with the beats of a frame; nothing for a queue.
     sources
@@ -110,7 +110,7 @@ class Stage:
     layer: str
     unit: str
     options: Mapping[str, object]
-    word: int
+    words: tuple[int, ...]
     paces: tuple[Pace, ...] = ()
     sources: tuple[str, ...] = ()
     core: Core | None = None
@@ -316,14 +316,15 @@ def _queued(stages: list[Stage], depths: Mapping[tuple[str, int], int]) -> list[
                 depth = 1
             if not depth:
                 continue
-            options = {"word": stage.word, "depth": depth}
+            options = {"word": stage.words[k], "depth": depth}
             if units.get(source) == "Fifo" and readers[source] == 1:
                 at = next(n for n, other in enumerate(found) if other.name == source)
                 found[at] = replace(found[at], options=options)
             else:
                 sources[k] = f"{stage.name}_queue{k or ''}"
+                word = (stage.words[k],)
                 found.append(
-                    Stage(sources[k], stage.layer, "Fifo", options, stage.word, sources=(source,))
+                    Stage(sources[k], stage.layer, "Fifo", options, (word,), sources=(source,))
                 )
         found.append(replace(stage, sources=tuple(sources)))
     return found
@@ -348,14 +349,14 @@ def _input_stages(source: Tensor, beats: Beats) -> Iterator[Stage]:
         results = np.full(beats.frame, beats.split)
         results[-1] = count - beats.split * (beats.frame - 1)
         pace = Pace(results, results, 0)
-        yield Stage("input_split", "input", "Split", options, word * beats.split, (pace,))
+        yield Stage("input_split", "input", "Split", options, (word * beats.split,), (pace,))
     elif beats.gather > 1:
         beat = beats.elements * beats.width
         options = {"word": beat, "count": beats.gather, "bits": word}
         pace = Pace(_ones(beats.frame), np.tile(_last(beats.gather), count), 1)
-        yield Stage("input_gather", "input", "Gather", options, beat, (pace,))
+        yield Stage("input_gather", "input", "Gather", options, (beat,), (pace,))
         # A register, so that the next position comes while a core holds this one.
-        yield Stage("input", "input", "Fifo", {"word": word, "depth": 1}, word)
+        yield Stage("input", "input", "Fifo", {"word": word, "depth": 1}, (word,))
 
 
 def _window_stages(layer: BinaryConv, source: Tensor, hold: int) -> Iterator[Stage]:
@@ -371,7 +372,7 @@ def _window_stages(layer: BinaryConv, source: Tensor, hold: int) -> Iterator[Sta
     windows = Windows(size, layer.kernel, layer.stride, layer.dilation, padding)
     if not windows.masked:
         options = {"size": size, "word": word, "padding": padding, "filler": filler}
-        yield Stage(f"{name}_pad", layer.name, "Pad", options, word, (_pad_pace(size, padding),))
+        yield Stage(f"{name}_pad", layer.name, "Pad", options, (word,), (_pad_pace(size, padding),))
         size = size[0] + padding[0] + padding[2], size[1] + padding[1] + padding[3]
         padding = (0, 0, 0, 0)
         windows = Windows(size, layer.kernel, layer.stride, layer.dilation)
@@ -387,7 +388,7 @@ def _window_stages(layer: BinaryConv, source: Tensor, hold: int) -> Iterator[Sta
         "border": borders if borders.any() else None,
     }
     pace = _window_pace(windows, hold)
-    yield Stage(f"{name}_window", layer.name, "SlidingWindow", options, word, (pace,))
+    yield Stage(f"{name}_window", layer.name, "SlidingWindow", options, (word,), (pace,))
 
 
 def _window_pace(windows: Windows, hold: int) -> Pace:
@@ -421,7 +422,7 @@ def _flat_stages(layer: Layer, source: Tensor, hold: int) -> Iterator[Stage]:
         pace = Pace(_ones(count) + (hold - 1) * _last(count), _last(count), 1)
         options = {"word": word, "count": count}
         name = f"{top_name(layer.name)}_gather"
-        yield Stage(name, layer.name, "Gather", options, word, (pace,))
+        yield Stage(name, layer.name, "Gather", options, (word,), (pace,))
 
 
 def _core_stages(
@@ -433,9 +434,9 @@ def _core_stages(
     pace = Pace.even(positions(output))
     inputs = layer.patch_size() if isinstance(layer, LinearLayer) else source.channels
     word = inputs * source.format.width
-    yield Stage(f"{name}_core", layer.name, "LayerCore", options, word, (pace,), core=core)
+    yield Stage(f"{name}_core", layer.name, "LayerCore", options, (word,), (pace,), core=core)
     word = output.channels * output.format.width
-    yield Stage(name, layer.name, "Fifo", {"word": word, "depth": 2}, word)
+    yield Stage(name, layer.name, "Fifo", {"word": word, "depth": 2}, (word,))
 
 
 def _folded_stage(
@@ -454,7 +455,7 @@ def _folded_stage(
     pace = Pace.even(count, hold=work.cycles)
     word = layer.patch_size() * source.format.width
     name = top_name(layer.name)
-    return Stage(name, layer.name, "FoldedCore", options, word, (pace,), folding=work)
+    return Stage(name, layer.name, "FoldedCore", options, (word,), (pace,), folding=work)
 
 
 def _element(form: Format) -> dict[str, object]:
@@ -477,7 +478,7 @@ def _pool_stage(layer: MaxPool | SumPool, source: Tensor) -> Stage:
     paces = _window_pace(rows, 1), _window_pace(columns, 1)
     word = source.channels * source.format.width
     unit = type(layer).__name__
-    return Stage(top_name(layer.name), layer.name, unit, options, word, paces)
+    return Stage(top_name(layer.name), layer.name, unit, options, (word,), paces)
 
 
 def _element_stage(layer: Affine | Quantize, network: Network, pipeline: int | None) -> Stage:
@@ -488,8 +489,8 @@ def _element_stage(layer: Affine | Quantize, network: Network, pipeline: int | N
     else:
         unit, options = "QuantizeUnit", quantize_options(layer, sources[0], pipeline)
     pace = Pace.even(positions(sources[0]))
-    word = max(source.channels * source.format.width for source in sources)
-    return Stage(top_name(layer.name), layer.name, unit, options, word, (pace,))
+    words = tuple(source.channels * source.format.width for source in sources)
+    return Stage(top_name(layer.name), layer.name, unit, options, words, (pace,))
 
 
 def _argmax_stage(layer: Argmax, source: Tensor, scores: bool) -> Stage:
@@ -501,7 +502,7 @@ def _argmax_stage(layer: Argmax, source: Tensor, scores: bool) -> Stage:
     }
     pace = Pace.even(1, latency=max((source.size - 1).bit_length(), 1))
     word = source.size * source.format.width
-    return Stage(top_name(layer.name), layer.name, "Argmax", options, word, (pace,))
+    return Stage(top_name(layer.name), layer.name, "Argmax", options, (word,), (pace,))
 
 
 def binarize_core(layer: Binarize, source: Tensor) -> Core:
@@ -510,8 +511,7 @@ def binarize_core(layer: Binarize, source: Tensor) -> Core:
     low, high = (0, 1) if bits else (source.format.low, source.format.high)
     facing = np.broadcast_to(layer.threshold.direction, channels).astype(np.int64)
     level = np.broadcast_to(layer.threshold.level, channels)
-    # A bit b stands for 2 b - 1: direction * (2 b - 1) >= direction * level.
-    bound = facing * -(-facing * (level + 1) // 2) if bits else level
+    bound = bit_levels(facing, level) if bits else level
     always = np.where(facing > 0, bound <= low, bound >= high)
     never = np.where(facing > 0, bound > high, bound < low)
     constant = (facing == 0) | always | never

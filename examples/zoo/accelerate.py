@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
     assert (found == expected[: len(found)]).all(), "the golden model differs from the zoo"
     right = int((found == network.samples.labels).sum())
     build = api.generate_network(
-        network, interval=options.interval, pipeline=4, out=options.out, progress=print
+        network, interval=options.interval, pipeline=2, out=options.out, progress=print
     )
     result = api.simulate_network(build.directory, images=len(found), progress=print)
     print(
