@@ -100,14 +100,16 @@ def train(
     from .train.loop import tree_figures
     from .train.recipe import read_recipe
 
+    checkpoint = path.with_suffix(CHECKPOINT)
     trained = run_training(
         read_recipe(Path(recipe), settings),
         progress=progress,
-        checkpoint=path.with_suffix(CHECKPOINT),
+        checkpoint=checkpoint,
         resume=resume,
         log=path.with_suffix(".log.jsonl"),
     )
     save(trained.network, path)
+    checkpoint.unlink(missing_ok=True)
     return TrainingResult(
         path,
         trained.network,

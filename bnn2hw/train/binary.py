@@ -110,12 +110,8 @@ class WeightBinariser(nn.Module):
         """Return the subset that the binary weights come from, or None where there is none."""
         return None
 
-    def after_step(self, step: int) -> None:
-        """Do what is due after the optimiser's step of that number, counted from 1."""
-
-    def penalty(self) -> Tensor:
-        """Return what the binariser adds to the loss, a scalar."""
-        return torch.zeros(())
+    def after_step(self) -> None:
+        """Do what is due after a step of the optimiser."""
 
 
 class SignBinariser(WeightBinariser):
@@ -173,9 +169,9 @@ class BinaryLayer(nn.Module):
         """Return the integer sums that the hardware computes."""
         raise NotImplementedError
 
-    def after_step(self, step: int) -> None:
-        """Do what is due after the optimiser's step of that number, counted from 1."""
-        self.binariser.after_step(step)
+    def after_step(self) -> None:
+        """Do what is due after a step of the optimiser."""
+        self.binariser.after_step()
         if self.binariser.latent_limit is not None:
             with torch.no_grad():
                 self.weight.clamp_(-self.binariser.latent_limit, self.binariser.latent_limit)

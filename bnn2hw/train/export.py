@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,9 +17,7 @@ __all__ = ["check_equal", "differences", "scores", "to_network"]
 _BATCH = 512
 
 
-def to_network(
-    module: BinaryNetwork, data: Dataset, name: str, notes: Mapping[str, str] | None = None
-) -> Network:
+def to_network(module: BinaryNetwork, data: Dataset, name: str) -> Network:
     """Return the network of integers that equals the float network in evaluation.
 
     The test images travel with it as samples.
@@ -40,7 +36,6 @@ def to_network(
         data.tensor,
         tuple(layers),
         classes=tuple(map(str, range(data.classes))),
-        notes=notes or {},
         samples=Samples(data.images[data.test], data.labels[data.test]),
         groups=tuple(group for stage in module.stages.values() for group in stage.groups()),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from .. import golden
@@ -11,7 +12,7 @@ from ..errors import TrainingError
 from ..model import Affine, BaseGroup, Layer, Network, Tensor
 from .data import Dataset
 from .dataflow import Gate, Graph, Weighted
-from .fixed_point import BUDGET, HEADROOM, Lowered, lower
+from .fixed_point import AGREEMENT, HEADROOM, Lowered, lower
 from .groupnet_network import build_graph
 from .networks import BatchNorm, BinaryNetwork, Stage
 from .recipe import Recipe
@@ -56,23 +57,23 @@ class GroupnetStage(Stage):
         Raises
         ------
         TrainingError
-            If no number of fraction bits keeps the accuracy.
+            If no number of fraction bits keeps the classes.
         """
-        inputs, part = data.inputs(), data.validation
+        inputs = data.inputs()
         images = inputs[torch.from_numpy(data.train)]
         _renew_statistics(self.graph, images[:_STATISTICS_IMAGES])
         magnitudes = self.graph.magnitudes(images)
+        part = np.concatenate([data.train, data.validation])
         classes = self.graph(inputs[torch.from_numpy(part)]).argmax(dim=1).numpy()
-        least = float((classes == data.labels[part]).mean()) - BUDGET
         for self.fraction in range(_MOST_FRACTION + 1):
             self.lowered = lower(self.graph, data.tensor, magnitudes, self.fraction)
             network = Network("fixed_point", data.tensor, self.lowered.layers)
-            if golden.accuracy(network, data.images[part], data.labels[part]) >= least:
+            if (golden.predict(network, data.images[part]) == classes).mean() >= AGREEMENT:
                 self.exact = self.lowered.exact
                 return
         raise TrainingError(
-            f"{_MOST_FRACTION} fraction bits do not keep the validation accuracy of "
-            f"{100 * least:.2f} %",
+            f"{_MOST_FRACTION} fraction bits do not keep the class of {100 * AGREEMENT:g} % of "
+            "the images",
             remedy="train longer: classes that are near a guess turn on every bit",
         )
 
@@ -105,8 +106,8 @@ class GroupnetStage(Stage):
             rounded = [layer for layer in self.integers.layers if isinstance(layer, Affine)]
             formats = (
                 f"{self.fraction} fraction bits in all rounded streams, the least number that "
-                f"loses at most {100 * BUDGET:g} points of accuracy on the validation images; at "
-                f"most {max(layer.format.width for layer in rounded)} bits in all, for "
+                f"keeps the class of {100 * AGREEMENT:g} % of the training and validation images; "
+                f"at most {max(layer.format.width for layer in rounded)} bits in all, for "
                 f"{HEADROOM:g} times the greatest magnitude over the training images"
             )
         notes = {"fixed point": formats}

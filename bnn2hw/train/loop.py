@@ -116,6 +116,12 @@ class _Run:
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
         self.recipe, self.data = recipe, data
+        if recipe.shift >= min(data.images.shape[1:3]):
+            raise TrainingError(
+                f"shift is {recipe.shift}, images are {data.images.shape[1]} by "
+                f"{data.images.shape[2]}",
+                remedy="move them by less than that",
+            )
         self.module = (build if recipe.groupnet is None else build_groupnet)(recipe, data)
         if recipe.groupnet is None:  # what the model cannot hold is told before work starts
             to_network(self.module.eval(), data, recipe.name)
@@ -132,7 +138,6 @@ class _Run:
         )
         self.chance = torch.Generator().manual_seed(recipe.seed)
         self.history: list[dict[str, Any]] = []
-        self.steps = 0
         self.inputs, self.labels = data.inputs(), torch.from_numpy(data.labels)
 
     def epoch(self) -> dict[str, Any]:
@@ -150,8 +155,7 @@ class _Run:
         totals = np.zeros(3)
         self.module.train()
         part = torch.from_numpy(self.data.train)
-        batches = part[torch.randperm(len(part), generator=self.chance)].split(recipe.batch)
-        for batch in batches:
+        for batch in _batches(part[torch.randperm(len(part), generator=self.chance)], recipe.batch):
             totals += np.array(self._step(batch, weight)) * len(batch) / len(part)
         self.module.eval()
         # The sign of what is not a number is -1: the loss alone would not tell.
@@ -178,18 +182,15 @@ class _Run:
         images = shifted(self.inputs[batch], self.recipe.shift, self.chance)
         cross_entropy = functional.cross_entropy(self.module(images), self.labels[batch])
         distance = sum((center() for center in self.losses), torch.zeros(()))
-        layers = self.module.binary_layers().values()
-        penalty = sum((layer.binariser.penalty() for layer in layers), torch.zeros(()))
-        loss = cross_entropy + weight * distance + penalty
+        loss = cross_entropy + weight * distance
         value = float(loss.detach())
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}")
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        self.steps += 1
-        for layer in layers:
-            layer.after_step(self.steps)
+        for layer in self.module.binary_layers().values():
+            layer.after_step()
         for center in self.losses:
             center.after_step()
         return value, float(cross_entropy.detach()), float(distance.detach())
@@ -213,7 +214,6 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "chance": self.chance.get_state(),
             "torch": torch.get_rng_state(),
-            "steps": self.steps,
             "history": json.dumps(self.history),
         }
         part = path.with_name(path.name + ".part")
@@ -255,7 +255,6 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.chance.set_state(state["chance"])
         torch.set_rng_state(state["torch"])
-        self.steps = state["steps"]
         self.history = json.loads(state["history"])
 
     def finish(self) -> Trained:
@@ -290,6 +289,14 @@ class _Run:
         return Trained(network, module, tuple(self.history), floats, integers)
 
 
+def _batches(images: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """Return images in batches; one alone, which has no variance, joins the batch before it."""
+    batches = list(images.split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
 def train(
     recipe: Recipe,
     *,
@@ -307,7 +314,8 @@ def train(
     progress
         Is told what is being done.
     checkpoint
-        Where the state is kept after every epoch; removed at the end, and if training diverges.
+        Where the state is kept after every epoch; removed if training diverges, else left to who
+        saves the network.
     resume
         Whether to go on from there. The result is that of an uninterrupted training.
     log
@@ -337,24 +345,21 @@ def train(
             run.load(checkpoint)
         if log is not None:
             log.write_text("".join(map(_line, run.history)), encoding="utf-8")
-        try:
-            while len(run.history) < recipe.epochs:
-                _one_epoch(run, tell, checkpoint, log)
-        except TrainingError:
-            if checkpoint is not None:  # it would come to the same end again
-                checkpoint.unlink(missing_ok=True)
-            raise
+        while len(run.history) < recipe.epochs:
+            _one_epoch(run, tell, checkpoint, log)
         tell("integers against the float network on every image")
-        trained = run.finish()
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return trained
+        return run.finish()
 
 
 def _one_epoch(
     run: _Run, tell: Callable[[str], None], checkpoint: Path | None, log: Path | None
 ) -> None:
-    record = run.epoch()
+    try:
+        record = run.epoch()
+    except TrainingError:
+        if checkpoint is not None:  # it would come to the same end again
+            checkpoint.unlink(missing_ok=True)
+        raise
     if checkpoint is not None:
         run.save(checkpoint)
     if log is not None:

@@ -253,7 +253,7 @@ class SubsetBinariser(WeightBinariser):
         return torch.minimum(codes, last - codes) if self.recipe.closed else codes
 
     @torch.no_grad()
-    def after_step(self, step: int) -> None:
+    def after_step(self) -> None:
         """Take over the latent kernels after the optimiser's step.
 
         Latent kernels are clamped to [-3, +3]; a bit follows its latent tap unless that is close

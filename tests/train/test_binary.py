@@ -67,7 +67,7 @@ def test_latent_weights_stay_where_their_gradient_passes() -> None:
         layer = BinaryLinear(4, 3, SignBinariser(standardise))
         with torch.no_grad():
             layer.weight.fill_(5.0)
-        layer.after_step(1)
+        layer.after_step()
         assert float(layer.weight.detach().max()) == (5.0 if standardise else 1.0)
 
 

@@ -78,7 +78,7 @@ def test_descent_on_the_loss_alone_makes_channels_equal(kind: Any) -> None:
         loss().backward()
         optimiser.step()
         loss.after_step()
-        module.after_step(step)
+        module.after_step()
     last = float(loss().detach())
     assert first > 50
     if kind == "majority":

@@ -155,7 +155,7 @@ def check_gradients(make: Callable[..., SubsetBinariser]) -> None:
             assert torch.equal(weight.grad, factor * (weight.abs() <= 1))
             if step == 1:
                 assert module.latent.grad is None
-                module.after_step(step)
+                module.after_step()
                 continue
             expected = reference_gradient(module, weight, factor)
             assert torch.allclose(module.latent.grad, expected, atol=1e-5)
@@ -180,7 +180,7 @@ def check_hysteresis(make: Callable[..., SubsetBinariser]) -> None:
         module.latent[1, :2] = torch.tensor([0.0011, -0.0011])
         module.latent[2, 0] = -5.0
         module.latent[3, 0] = 7.0
-    module.after_step(1)
+    module.after_step()
     assert torch.equal(module.memory[0], before[0])
     assert module.memory[1, :2].tolist() == [1, -1]
     assert module.latent[2:4, 0].tolist() == [-3, 3]
@@ -195,7 +195,7 @@ def test_without_hysteresis_zero_is_plus_one() -> None:
     module = binariser(update_every=1, hysteresis=0)
     with torch.no_grad():
         module.latent[0] = torch.tensor([0.0, -1, 1, -1, 1, -1, 1, -1, 1])
-    module.after_step(1)
+    module.after_step()
     assert module.memory[0].tolist() == [1, -1, 1, -1, 1, -1, 1, -1, 1]
 
 
@@ -207,7 +207,7 @@ def check_duplicates(make: Callable[..., SubsetBinariser]) -> None:
             module.latent[3] = module.latent[0] * (-0.5 if closed else 0.25)
         kept = [row for row in range(len(module.memory)) if row not in (2, 3)]
         before = module.memory.clone()
-        module.after_step(1)
+        module.after_step()
         assert len(module.subset().unique(dim=0)) == 1 << tau
         assert torch.equal(module.memory[kept], before[kept])
         assert torch.equal(module.latent[[2, 3]], module.memory[[2, 3]])
@@ -223,13 +223,13 @@ def check_closed(make: Callable[..., SubsetBinariser]) -> None:
         module = make(shape, closed=True, method=method, update_every=2)
         weight = weights(shape)
         rate = torch.Generator().manual_seed(3)
-        for step in range(1, 9):
+        for _ in range(1, 9):
             module(weight)
             if method == "refined":
                 with torch.no_grad():
                     noise = torch.randn(module.latent.shape, generator=rate)
                     module.latent.add_(noise)
-            module.after_step(step)
+            module.after_step()
             codebook = module.codebook(weight)
             assert codebook.closed
             half = len(codebook.subset) // 2
@@ -269,15 +269,15 @@ class NoClip(SubsetBinariser):
 
 
 class Forgetful(SubsetBinariser):
-    def after_step(self, step: int) -> None:
-        super().after_step(step)
+    def after_step(self) -> None:
+        super().after_step()
         self.memory.copy_(torch.where(self.latent >= 0, 1.0, -1.0))
 
 
 class Unclamped(SubsetBinariser):
-    def after_step(self, step: int) -> None:
+    def after_step(self) -> None:
         kept = self.latent.detach().clone()
-        super().after_step(step)
+        super().after_step()
         with torch.no_grad():
             self.latent.copy_(kept)
 
@@ -293,11 +293,11 @@ class DuplicatesOnlyWithoutSign(SubsetBinariser):
 
 
 class ReplacesTheFirst(SubsetBinariser):
-    def after_step(self, step: int) -> None:
+    def after_step(self) -> None:
         self.memory.copy_(self.memory.flip(0))
         with torch.no_grad():
             self.latent.copy_(self.latent.flip(0))
-        super().after_step(step)
+        super().after_step()
         self.memory.copy_(self.memory.flip(0))
         with torch.no_grad():
             self.latent.copy_(self.latent.flip(0))
@@ -352,7 +352,7 @@ def test_random_kernels_differ_and_stay() -> None:
     before = first.subset().clone()
     for step in range(1, 60):
         first(weights((6, 5, 3, 3), step))
-        first.after_step(step)
+        first.after_step()
     assert torch.equal(first.subset(), before)
     assert not list(first.parameters())
 
@@ -386,7 +386,7 @@ def test_frequent_kernels_follow_the_weights(closed: bool) -> None:
             assert subsets[-1] == expected(weight)
         else:
             assert subsets[-1] == subsets[-2]
-        module.after_step(step)
+        module.after_step()
     module.eval()
     module.steps += 1
     module(weights((32, 32, 3, 3), 9))
@@ -442,7 +442,7 @@ def trained(steps: int, start: dict[str, Any] | None = None) -> dict[str, Any]:
         optimiser.zero_grad()
         (module(latent["weight"]) - target).square().mean().mul(100).backward()
         optimiser.step()
-        module.after_step(step)
+        module.after_step()
     return {
         "module": module.state_dict(),
         "latent": latent.state_dict(),

@@ -141,7 +141,6 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, optimiser: 
     assert checkpoint.exists()
     torch.manual_seed(99)  # the state outside does not matter
     resumed = train(plan, checkpoint=checkpoint, resume=True, log=tmp_path / "log")
-    assert not checkpoint.exists()
     assert resumed.history == whole.history
     lines = (tmp_path / "log").read_text().splitlines()
     assert [json.loads(line) for line in lines] == list(whole.history)
@@ -229,6 +228,35 @@ def test_a_training_that_diverges_is_stopped(
     with pytest.raises(TrainingError, match="weights are not finite in epoch 2: training diverges"):
         train(recipe(), checkpoint=checkpoint)
     assert not checkpoint.exists(), "it would come to the same end again"
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "x.checkpoint.pt"
+    write, calls = torch.save, iter([True])
+
+    def full(state: Any, path: Path) -> None:
+        if not next(calls, False):
+            raise OSError("No space left on device")
+        write(state, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "save", full)
+        with pytest.raises(TrainingError, match=r"x.checkpoint.pt: cannot be written: No space"):
+            train(recipe(), checkpoint=checkpoint)
+    resumed = train(recipe(), checkpoint=checkpoint, resume=True)
+    assert len(resumed.history) == recipe().epochs > 1
+
+
+def test_batches_of_one_image_join_the_one_before() -> None:
+    sizes = [[len(part) for part in loop._batches(torch.arange(n), 4)] for n in (9, 8, 7, 1)]
+    assert sizes == [[4, 5], [4, 4], [4, 3], [1]]
+
+
+def test_images_cannot_be_moved_out_of_sight() -> None:
+    with pytest.raises(TrainingError, match="shift is 8, images are 8 by 8; move them by less"):
+        train(replace(recipe(), shift=8))
 
 
 def test_layers_that_do_not_fit_are_told() -> None:
@@ -415,6 +443,22 @@ def test_an_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(
     assert "is left of an interrupted training; go on with --resume" in capsys.readouterr().err
     assert run(monkeypatch, "train", "small.toml", "-o", "a.npz", "--resume") == 0
     assert Path("a.npz").read_bytes() == Path("whole.npz").read_bytes()
+
+
+def test_a_model_that_cannot_be_written_leaves_the_checkpoint(
+    monkeypatch: pytest.MonkeyPatch, written: Path
+) -> None:
+    monkeypatch.chdir(written.parent)
+
+    def full(*_: object) -> None:
+        raise ModelError("cannot be written: No space left on device", file="a.npz")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bnn2hw.training.save", full)
+        assert run(patched, "train", "small.toml", "-o", "a.npz") == 1
+    assert Path("a.checkpoint.pt").exists()
+    assert run(monkeypatch, "train", "small.toml", "-o", "a.npz", "--resume") == 0
+    assert Path("a.npz").exists() and not Path("a.checkpoint.pt").exists()
 
 
 def test_missing_pytorch_is_told(
