@@ -322,9 +322,15 @@ def _queued(stages: list[Stage], depths: Mapping[tuple[str, int], int]) -> list[
                 found[at] = replace(found[at], options=options)
             else:
                 sources[k] = f"{stage.name}_queue{k or ''}"
-                word = (stage.words[k],)
                 found.append(
-                    Stage(sources[k], stage.layer, "Fifo", options, (word,), sources=(source,))
+                    Stage(
+                        sources[k],
+                        stage.layer,
+                        "Fifo",
+                        options,
+                        (stage.words[k],),
+                        sources=(source,),
+                    )
                 )
         found.append(replace(stage, sources=tuple(sources)))
     return found

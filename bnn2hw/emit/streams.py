@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from ..model import Affine, Bipolar, Format, Quantize, SumPool, Tensor
 
-__all__ = ["affine_options", "element_interval", "quantize_options", "sum_pool_options"]
+__all__ = [
+    "affine_options",
+    "bit_levels",
+    "element_interval",
+    "quantize_options",
+    "sum_pool_options",
+]
 
 
 def element_interval(form: Format) -> tuple[int, int]:
@@ -55,7 +61,7 @@ def quantize_options(layer: Quantize, source: Tensor, pipeline: int | None) -> d
     }
 
 
-def bit_levels(direction: NDArray[np.int8], level: NDArray[np.int64]) -> NDArray[np.int64]:
+def bit_levels(direction: NDArray[np.integer], level: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return levels for bits 0 and 1 that are levels for -1 and +1.
 
     direction * (2 b - 1) >= direction * level is direction * b >= direction * (level + 1) / 2.
