@@ -85,7 +85,7 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
         If there is no such target, or Yosys fails or takes too long.
     """
     manifest = read_manifest(directory, "layer", "network")
-    layer, top = manifest.get("layer", manifest.get("network")), manifest["top"]
+    layer, top = str(manifest.get("layer") or manifest["network"]), manifest["top"]
     results = directory / "results"
     yosys = find_yosys()
     version = f"{yosys.version} ({yosys.kind})"
