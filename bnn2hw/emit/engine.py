@@ -17,7 +17,7 @@ from .layer import MAKE_FLAGS, VERILATOR_FLAGS
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
 from .sources import component_texts
-from .templates import render, synthesis_targets
+from .templates import render, synthesis_scripts, synthesis_targets, write_texts
 from .vectors import Vectors
 from .verilog import to_rtlil, to_verilog
 
@@ -78,15 +78,8 @@ class EngineFiles:
             texts[f"{name}.hex"] = _hex(words, width)
         if self.loadable:
             texts["load.txt"] = _hex(load_words(program, LOAD_WIDTH), LOAD_WIDTH)
-        for target in synthesis_targets():
-            texts[f"synth/{target}.ys"] = render(
-                f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target
-            )
-        texts.update(component_texts())
-        for name, text in texts.items():
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        texts.update(synthesis_scripts(self.top))
+        write_texts(directory, {**texts, **component_texts()})
         save(self.network, directory / "layer.npz")
 
     def _values(self) -> dict[str, Any]:

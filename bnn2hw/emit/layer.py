@@ -16,7 +16,7 @@ from ..plan.text import dump
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
 from .sources import component_texts, readout_fields
-from .templates import render, synthesis_targets
+from .templates import render, synthesis_scripts, synthesis_targets, write_texts
 from .vectors import Vectors, vector_text
 from .verilog import to_rtlil, to_verilog
 
@@ -89,19 +89,8 @@ class LayerFiles:
             "verilator.vlt": render("layer/verilator.vlt.j2", **values),
             "manifest.json": manifest_text("layer", self._manifest(hardware, values)),
         }
-        for target in synthesis_targets():
-            texts[f"synth/{target}.ys"] = render(
-                f"synth/{target}.ys.j2",
-                top=self.top,
-                verilog=f"{self.top}.v",
-                target=target,
-                tables=isinstance(self.plan.graph, Netlist),
-            )
-        texts.update(component_texts())
-        for name, text in texts.items():
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        texts.update(synthesis_scripts(self.top, tables=isinstance(self.plan.graph, Netlist)))
+        write_texts(directory, {**texts, **component_texts()})
         save(self.network, directory / "layer.npz")
 
     def _values(self, hardware: AxiStreamLayer) -> dict[str, Any]:

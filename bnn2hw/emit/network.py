@@ -19,7 +19,7 @@ from .manifest import manifest_text, versions
 from .names import class_name, top_name
 from .sources import component_texts, literal, readout_fields
 from .stages import UNITS, Beats, Stage, positions
-from .templates import render, synthesis_targets
+from .templates import render, synthesis_scripts, synthesis_targets, write_texts
 from .verilog import to_rtlil, to_verilog
 
 __all__ = ["NetworkFiles"]
@@ -128,15 +128,8 @@ class NetworkFiles:
         for stage in self.stages:
             if stage.core is not None:
                 texts[f"plans/{stage.layer}.txt"] = dump(stage.core[0])
-        for target in synthesis_targets():
-            texts[f"synth/{target}.ys"] = render(
-                f"synth/{target}.ys.j2", top=self.top, verilog=f"{self.top}.v", target=target
-            )
-        texts.update(component_texts())
-        for name, text in texts.items():
-            path = directory / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        texts.update(synthesis_scripts(self.top))
+        write_texts(directory, {**texts, **component_texts()})
         for stage in self.stages:
             if stage.folding is not None:
                 (directory / "plans").mkdir(exist_ok=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-__all__ = ["render", "synthesis_targets"]
+__all__ = ["render", "synthesis_scripts", "synthesis_targets", "write_texts"]
 
 
 @cache
@@ -38,3 +39,24 @@ def synthesis_targets() -> list[str]:
     )
     found = (Path(name).name.removesuffix(".ys.j2") for name in names)
     return sorted(name for name in found if not name.startswith("_"))
+
+
+def synthesis_scripts(top: str, *, tables: bool = False) -> dict[str, str]:
+    """Return the Yosys script of every target by file name, for a module and its Verilog.
+
+    ``tables`` says that the design is lookup tables already, which mapping should keep.
+    """
+    return {
+        f"synth/{target}.ys": render(
+            f"synth/{target}.ys.j2", top=top, verilog=f"{top}.v", target=target, tables=tables
+        )
+        for target in synthesis_targets()
+    }
+
+
+def write_texts(directory: Path, texts: Mapping[str, str]) -> None:
+    """Write files by their names below a directory, folders included."""
+    for name, text in texts.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
