@@ -11,7 +11,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw.emit.manifest import manifest_text
-from bnn2hw.emit.templates import render, synthesis_targets
+from bnn2hw.emit.templates import synthesis_scripts, synthesis_targets, write_texts
 from bnn2hw.errors import BuildError, SynthesisError, UsageError
 from bnn2hw.synth import synthesise
 from tests.helpers import dense_network, generate
@@ -34,13 +34,8 @@ def layer_directory(folder: Path, verilog: str) -> Path:
     """Return a layer's directory as a build has it, with the scripts of all targets."""
     top = "small"
     directory = folder / top
-    (directory / "synth").mkdir(parents=True)
-    (directory / f"{top}.v").write_text(verilog)
-    (directory / "manifest.json").write_text(manifest_text("layer", LAYER))
-    for target in synthesis_targets():
-        (directory / "synth" / f"{target}.ys").write_text(
-            render(f"synth/{target}.ys.j2", top=top, verilog=f"{top}.v", target=target)
-        )
+    texts = {f"{top}.v": verilog, "manifest.json": manifest_text("layer", LAYER)}
+    write_texts(directory, {**texts, **synthesis_scripts(top)})
     return directory
 
 
