@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -165,7 +165,9 @@ class FoldedCore(wiring.Component):
         start = fold
         if self.classes > 1:
             start = fold + self.i.p.border * self._folds
-        filled = Cat(self.i.p.data, Const(0, self._steps * len(chunk) - len(self.i.p.data)))
+        bits = len(chunk)
+        filled = Cat(self.i.p.data, Const(0, self._steps * bits - len(self.i.p.data)))
+        chunks = Array(filled[at : at + bits] for at in range(0, len(filled), bits))
         with m.If(go):
             m.d.sync += [
                 valid.eq(Cat(self.i.valid, valid)),
@@ -173,7 +175,7 @@ class FoldedCore(wiring.Component):
                 last.eq(Cat(last_step, last)),
                 ends.eq(Cat(last_step & last_fold, ends)),
                 *(late.eq(early) for late, early in zip(place, [start, *place], strict=False)),
-                chunk.eq(filled.word_select(step, len(chunk))),
+                chunk.eq(chunks[step]),
             ]
         weights = self._memory(m, "weights", self._weights, at, go, self._pes * self._simd)
         width = max(self._constant.width, 1)
