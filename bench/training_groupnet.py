@@ -31,7 +31,7 @@ def digits(bases: int, variant: str = "groupnet", bits: int = 1) -> dict[str, An
         "name": "digits_groupnet",
         "data": "digits",
         "epochs": 20,
-        "learning_rate": 0.03,  # of 0.003, 0.01 and 0.03 the best by validation, K = 1 and 3
+        "learning_rate": 0.03,
         "activation_bits": bits,
         "groupnet": {"bases": bases, "variant": variant, "stem": 8, "blocks": blocks},
     }
