@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 import bnn2hw
 from bnn2hw.cli import app
+from bnn2hw.emit.limits import check_program
 from bnn2hw.engines import EngineBuild, generate_engine
 from bnn2hw.errors import Bnn2hwError, PlanError, UsageError, VerificationError
-from bnn2hw.model import Network, Samples, save
+from bnn2hw.model import BIPOLAR, BinaryDense, Codebook, Network, Samples, Tensor, save
 from bnn2hw.plan.counting import LayerShape
 from bnn2hw.plan.engine import EngineParameters, cycles, schedule
 from bnn2hw.plan.engine_layer import plan_engine
@@ -176,6 +177,33 @@ def test_mode_auto_is_the_fastest_and_then_the_smallest() -> None:
     assert chosen(lanes=8) == "binary"
 
 
+@pytest.mark.parametrize("length", [2, 4, 16])
+@pytest.mark.parametrize("mode", ["subbit", "delta", "auto"])
+def test_codebooks_of_other_vectors_give_way_to_the_engines_own(length: int, mode: str) -> None:
+    rng = np.random.default_rng(length)
+    few = rng.integers(0, 2, (4, 16)).astype(np.uint8)
+    weights = few[rng.integers(0, 4, 6)]
+    subset, places = np.unique(weights.reshape(-1, length), axis=0, return_inverse=True)
+    size = 1 << max(int(len(subset) - 1).bit_length(), 1)
+    codes = {tuple(row) for row in subset.tolist()}
+    more = (tuple(int(b) for b in f"{k:0{length}b}") for k in range(1 << length))
+    added = [row for row in more if row not in codes][: size - len(subset)]
+    book = Codebook(np.array([*subset.tolist(), *added], np.uint8), places.reshape(6, -1))
+    plain, source = BinaryDense("fc", ("input",), weights), Tensor((16,), BIPOLAR)
+    with_book = replace(plain, codebook=book)
+    parameters = EngineParameters(lanes=2, kernel_units=2)
+    one, two = (plan_engine(layer, source, parameters, mode) for layer in (plain, with_book))
+    assert one.program == two.program
+
+
+def test_banks_of_whole_powers_of_two_pixels_must_fit() -> None:
+    layer, source = layer_of(np.random.default_rng(0), (3, 3), 16, 64, book=(8, False))
+    parameters = EngineParameters(lanes=8, kernel_units=16, pixels=33)
+    program = plan_engine(layer, source, parameters, "subbit").program
+    with pytest.raises(PlanError, match="the tables of a bank would have 81,920 bits"):
+        check_program(program, "conv")
+
+
 def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:
     network = subbit_network()
     parameters = EngineParameters(lanes=4096, taps=20)
@@ -183,7 +211,7 @@ def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:
         generate_engine(network, ["conv"], parameters, mode="binary", out=tmp_path / "out")
     assert str(caught.value) == (
         "layer conv: a word of weight memory would have 81,920 bits, a word of the hardware has at "
-        "most 65,472; take fewer lanes, pixels or taps"
+        "most 65,472; take fewer lanes, pixels, kernel units or taps"
     )
     assert not (tmp_path / "out").exists()
 

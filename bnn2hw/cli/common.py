@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
-from ..errors import BuildError
+from ..errors import BuildError, UsageError
 from ..report.tables import Table
 
-__all__ = ["JsonOption", "ModelArgument", "progress", "show", "write_json"]
+__all__ = ["JsonOption", "ModelArgument", "hertz", "progress", "show", "write_json"]
 
 ModelArgument = Annotated[
     Path | None,
@@ -30,6 +32,7 @@ JsonOption = Annotated[
 
 
 _UNBOUNDED = 1000
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 @contextmanager
@@ -84,3 +87,12 @@ def write_json(path: Path | None, value: object) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BuildError(f"cannot write JSON: {error.strerror}", file=path) from None
+
+
+def hertz(text: str) -> int:
+    """Return a clock such as ``1GHz``, ``12.5 MHz`` or ``1000000`` in Hz."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmg]?)(?:hz)?", text.strip().lower())
+    hertz = None if match is None else Fraction(match[1]) * _UNITS[match[2]]
+    if hertz is None or hertz < 1 or hertz > 10**12:
+        raise UsageError(f"clock {text!r} is not a frequency", remedy="give one such as 250MHz")
+    return round(hertz)

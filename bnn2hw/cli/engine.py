@@ -10,7 +10,7 @@ import typer
 from .. import api
 from ..plan.engine import EngineParameters
 from ..report.tables import Table, number
-from .common import JsonOption, ModelArgument, progress, show, write_json
+from .common import JsonOption, ModelArgument, hertz, progress, show, write_json
 
 __all__ = ["engine"]
 
@@ -37,7 +37,7 @@ def engine(
             metavar="BITS", help="Weight memory read a cycle [as much as the lanes take]."
         ),
     ] = None,
-    clock: Annotated[float, typer.Option(metavar="HZ", help="Turns cycles into seconds.")] = 1e8,
+    clock: Annotated[str, typer.Option(help="Turns cycles into seconds.")] = "100MHz",
     loadable: Annotated[
         bool, typer.Option("--loadable", help="Load weights through a port; baked in if not.")
     ] = False,
@@ -61,7 +61,7 @@ def engine(
         pixels=pixels,
         taps=taps,
         word_width=word_width,
-        clock=round(clock),
+        clock=hertz(clock),
     )
     with progress() as tell:
         build = api.generate_engine(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import api
-from ..errors import UsageError
 from ..plan.engine import EngineParameters
 from ..report.timeline import assumption_table, draw_timeline, timeline_table
-from .common import JsonOption, show, write_json
+from .common import JsonOption, hertz, show, write_json
 
 __all__ = ["timeline"]
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def timeline(
@@ -43,7 +38,7 @@ def timeline(
     Example: `bnn2hw timeline resnet18 --tau 5 --pes 64 --clock 1GHz --input 224`
     """
     line = api.timeline(
-        network, tau=tau, pes=pes, clock=_hertz(clock), input_size=input_size, mode=mode
+        network, tau=tau, pes=pes, clock=hertz(clock), input_size=input_size, mode=mode
     )
     if picture is not None:
         draw_timeline([line], picture)
@@ -54,15 +49,6 @@ def timeline(
             typer.echo(f"{name}: {_engine(run.parameters, name)}, {1e3 * run.seconds:.3f} ms")
         typer.echo(f"speed-up: {line.speedup:.2f}")
     write_json(json, line.to_json())
-
-
-def _hertz(text: str) -> int:
-    """Return a clock such as ``1GHz``, ``12.5 MHz`` or ``1000000`` in Hz."""
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmg]?)(?:hz)?", text.strip().lower())
-    hertz = None if match is None else Fraction(match[1]) * _UNITS[match[2]]
-    if hertz is None or hertz < 1 or hertz > 10**12:
-        raise UsageError(f"clock {text!r} is not a frequency", remedy="give one such as 250MHz")
-    return round(hertz)
 
 
 def _engine(parameters: EngineParameters, name: str) -> str:

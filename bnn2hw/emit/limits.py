@@ -76,12 +76,13 @@ def check_program(program: EngineProgram, layer: str) -> None:
         If one is.
     """
     lanes = program.lanes
+    pixels = 1 << (program.pixels - 1).bit_length()  # banks are addressed by whole bits
     words = {
         "an input word": program.unit * program.element_width,
         "a word of weight memory": program.word_width,
         "the weights of one step": lanes * program.weight_bits,
         "the kernels of one cycle": program.kernel_units * program.unit,
-        "the tables of a bank": program.pixels * program.entries * program.entry_width,
+        "the tables of a bank": pixels * program.entries * program.entry_width,
         "the levels of a group": lanes * program.level_width,
     }
     for what, bits in words.items():
@@ -90,5 +91,5 @@ def check_program(program: EngineProgram, layer: str) -> None:
                 f"{what} would have {bits:,} bits, a word of the hardware has at most "
                 f"{_WORD_BITS - _CONTROL_BITS:,}",
                 layer=layer,
-                remedy="take fewer lanes, pixels or taps",
+                remedy="take fewer lanes, pixels, kernel units or taps",
             )

@@ -56,6 +56,7 @@ from .counting import LayerShape
 
 __all__ = [
     "ENGINE_MODES",
+    "LONGEST_INDEX",
     "PIPELINE",
     "EngineParameters",
     "EngineSchedule",
@@ -70,10 +71,13 @@ ENGINE_MODES = ("subbit", "binary", "delta")
 PIPELINE = 3
 """Cycles of a stream beside those of table and accumulation."""
 
+LONGEST_INDEX = 9
+"""Greatest tau: bits of an index of all kernels of nine weights."""
+
 _LIMITS = {
     "lanes": 1 << 12,
     "kernel_units": 1 << 9,
-    "tau": 9,
+    "tau": LONGEST_INDEX,
     "pixels": 1 << 8,
     "taps": 1 << 8,
     "word_width": 1 << 16,

@@ -16,7 +16,7 @@ from ..model.layers import LinearLayer
 from ..model.threshold import Threshold
 from .codebooks import LONGEST, recognise
 from .counting import VECTOR, layer_shape
-from .engine import EngineParameters, EngineSchedule, check_mode, schedule
+from .engine import LONGEST_INDEX, EngineParameters, EngineSchedule, check_mode, schedule
 from .engine_delta import DeltaOrder, delta_order
 from .engine_program import EngineProgram
 from .kernels import has_kernels, kernels_of
@@ -110,10 +110,16 @@ def _fastest(layer: LinearLayer, source: Tensor, parameters: EngineParameters) -
 
 
 def _ordered(layer: LinearLayer) -> Codebook:
-    """Return the layer's codebook; if it is closed, with complements half its size apart."""
-    codebook = layer.codebook if layer.codebook is not None else recognise(layer)
+    """Return the layer's codebook; if it is closed, with complements half its size apart.
+
+    A codebook of other vectors than the engine's words, or with indices that it has no width for,
+    gives way to one of the weights themselves.
+    """
+    codebook, kernels = layer.codebook, kernels_of(layer)
+    fits = codebook is not None and kernels is not None and codebook.length == kernels.length
+    if codebook is None or not fits or not 1 <= codebook.tau <= LONGEST_INDEX:
+        codebook = recognise(layer)
     if codebook is None:
-        kernels = kernels_of(layer)
         if kernels is None or kernels.length > LONGEST:
             raise PlanError(
                 f"kernels of {prod(layer.weights.shape[1:-1])} weights have no codebook here",

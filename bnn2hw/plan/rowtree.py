@@ -34,9 +34,9 @@ from .shared_counters import shared_sixes
 __all__ = ["rowtree_netlist"]
 
 # LUTs that a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
-_BIT_PRICE = {1: 0.52, 2: 0.92, 3: 1.25, 4: 1.6, 6: 2.3}
+_BIT_PRICE = {1: 0.52, 2: 0.92, 3: 1.25, 4: 1.6, 6: 2.3, 8: 2.9}
 # Blocks to try, with a factor of the prices that suits them.
-_BLOCKS = ((4, 1.0), (6, 1.3))
+_BLOCKS = ((4, 1.0), (6, 1.3), (8, 1.0))
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""

@@ -154,6 +154,7 @@ def test_doctor_lists_the_tools(run: Run) -> None:
         (["timeline", "resnet50-cifar10", "--tau", "8"], 2, "give 1 to 7"),
         (["timeline", "resnet18", "--pes", "0"], 2, "0 PEs make no engine"),
         (["timeline", "resnet18", "--clock", "fast"], 2, "clock 'fast' is not a frequency"),
+        (["engine", "--layer", "conv3", "--clock", "nan"], 2, "clock 'nan' is not a frequency"),
         (["timeline", "resnet18", "--clock", "0Hz"], 2, "clock '0Hz' is not a frequency"),
         (["timeline", "resnet18", "--input", "16"], 2, "resnet18 cannot read an image of 16"),
         (["timeline", "resnet18", "--mode", "magic"], 2, "no mode 'magic'"),
