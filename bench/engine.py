@@ -103,7 +103,7 @@ def simulation() -> Table:
             rows.append(simulated(trained, wanted))
             print(rows[-1], file=sys.stderr)
     headers = [
-        "layer", "weights changed", "positions", "outputs compared", "differences",
+        "layer", "weights changed", "positions", "outputs compared",
         "cycles", "cycles a second",
     ]  # fmt: skip
     return Table(headers, rows)
@@ -125,7 +125,6 @@ def simulated(trained: Network, name: str) -> list[str]:
         f"{changed / layer.weights.size:.1%}",
         number(result.corner + result.real + result.random),
         number(result.outputs),
-        "0",
         number(result.cycles),
         number(
             round(
@@ -258,8 +257,8 @@ def main() -> None:
         print(text)
         marker = f"<!-- table: python bench/engine.py {part} -->"
         page = PAGE.read_text(encoding="utf-8")
-        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
-        PAGE.write_text(pattern.sub(f"{marker}\n\n{text}", page), encoding="utf-8")
+        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*\n?")
+        PAGE.write_text(pattern.sub(f"{marker}\n\n{text}\n", page), encoding="utf-8")
 
 
 if __name__ == "__main__":
