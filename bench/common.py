@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from bnn2hw import load_network
 from bnn2hw.frontends import import_network
-from bnn2hw.model import Network
+from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold
 
 ROOT = Path(__file__).parents[1]
 ZOO = Path(os.environ.get("BNN2HW_ZOO", ROOT.parent / "shared" / "zoo"))
@@ -47,3 +49,23 @@ def apart(script: str, *arguments: str) -> dict[str, object] | None:
         [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True
     )
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def random_layer(channels: int, closed: bool) -> Network:
+    """Return a 3x3 layer of 32 kernels with random weights: area depends on their number alone."""
+    rng = np.random.default_rng(0)
+    codes = rng.permutation(256)[: 16 if closed else 32]
+    if closed:
+        codes = np.concatenate([codes, 511 - codes])
+    subset = (codes[:, None] >> np.arange(9) & 1).astype(np.uint8)
+    book = Codebook(subset, rng.integers(0, 32, (channels, channels)).astype(np.int32))
+    layer = BinaryConv(
+        "conv",
+        ("input",),
+        book.expand((channels, 3, 3, channels)),
+        Threshold(np.ones(channels, np.int8), rng.integers(-20, 20, channels)),
+        codebook=book,
+        padding=(1, 1, 1, 1),
+        padding_value=1,
+    )
+    return Network("net", Tensor((14, 14, channels), BIPOLAR), (layer,))

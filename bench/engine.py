@@ -20,12 +20,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from common import ROOT, network
+from common import ROOT, network, random_layer
 
 import bnn2hw
 from bnn2hw.engines import EngineBuild, generate_engine
-from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold, load
+from bnn2hw.model import Network, load
 from bnn2hw.plan.architectures import architecture
 from bnn2hw.plan.codebooks import project, recognise
 from bnn2hw.plan.engine import EngineParameters, schedule
@@ -174,26 +173,6 @@ def delta() -> Table:
         "with places", "speed-up, 1 lane", "4", "16", "64 lanes",
     ]  # fmt: skip
     return Table(headers, rows)
-
-
-def random_layer(channels: int, closed: bool) -> Network:
-    """Return a 3x3 layer of 32 kernels with random weights: area depends on their number alone."""
-    rng = np.random.default_rng(0)
-    codes = rng.permutation(256)[: 16 if closed else 32]
-    if closed:
-        codes = np.concatenate([codes, 511 - codes])
-    subset = (codes[:, None] >> np.arange(9) & 1).astype(np.uint8)
-    book = Codebook(subset, rng.integers(0, 32, (channels, channels)).astype(np.int32))
-    layer = BinaryConv(
-        "conv",
-        ("input",),
-        book.expand((channels, 3, 3, channels)),
-        Threshold(np.ones(channels, np.int8), rng.integers(-20, 20, channels)),
-        codebook=book,
-        padding=(1, 1, 1, 1),
-        padding_value=1,
-    )
-    return Network("net", Tensor((14, 14, channels), BIPOLAR), (layer,))
 
 
 def synthesis() -> Table:

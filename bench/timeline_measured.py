@@ -17,17 +17,18 @@ from pathlib import Path
 
 import numpy as np
 from common import network as zoo_network
+from common import random_layer
 from timeline import PAGE, marked
 
 import bnn2hw
 from bnn2hw.engines import generate_engine
-from bnn2hw.model import BIPOLAR, BinaryConv, Codebook, Network, Tensor, Threshold
+from bnn2hw.model import BinaryConv
 from bnn2hw.plan.codebooks import project
 from bnn2hw.plan.engine import EngineParameters, schedule
 from bnn2hw.plan.engine_delta import delta_order
 from bnn2hw.report.tables import Table, number
 
-CHANNELS, SIZE = 256, 14
+CHANNELS = 256
 
 ENGINES = {
     "1 bit, one product a lane": ("binary", False, EngineParameters(taps=1, pixels=14)),
@@ -38,26 +39,6 @@ ENGINES = {
 WORD_WIDTH = 64  # bits of weight a cycle, for all
 
 
-def area_network(closed: bool) -> Network:
-    """Return the layer alone, with 32 kernels."""
-    rng = np.random.default_rng(0)
-    codes = rng.permutation(256)[: 16 if closed else 32]
-    if closed:
-        codes = np.concatenate([codes, 511 - codes])
-    subset = (codes[:, None] >> np.arange(9) & 1).astype(np.uint8)
-    book = Codebook(subset, rng.integers(0, 32, (CHANNELS, CHANNELS)).astype(np.int32))
-    layer = BinaryConv(
-        "conv",
-        ("input",),
-        book.expand((CHANNELS, 3, 3, CHANNELS)),
-        Threshold(np.ones(CHANNELS, np.int8), rng.integers(-20, 20, CHANNELS)),
-        codebook=book,
-        padding=(1, 1, 1, 1),
-        padding_value=1,
-    )
-    return Network("area", Tensor((SIZE, SIZE, CHANNELS), BIPOLAR), (layer,))
-
-
 def area_table() -> Table:
     """Return the engines with lookup tables (adders included), flip-flops, memories, cycles."""
     found = []
@@ -66,7 +47,11 @@ def area_table() -> Table:
         parameters = EngineParameters(**{**vars(engine), "word_width": WORD_WIDTH})
         with tempfile.TemporaryDirectory() as folder:
             build = generate_engine(
-                area_network(closed), ["conv"], parameters, mode=mode, out=Path(folder, "build")
+                random_layer(CHANNELS, closed),
+                ["conv"],
+                parameters,
+                mode=mode,
+                out=Path(folder, "build"),
             )
             (result,) = bnn2hw.synthesise(build.directory, ["ecp5"])
         found.append((name, build.layers[0].schedule.cycles, result.result.cells))

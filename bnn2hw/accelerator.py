@@ -25,6 +25,7 @@ from .toolchain import find_yosys
 from .verify.frames import make_frames, make_images
 from .verify.network import NetworkSimulation
 from .verify.network import simulate_network as _simulate
+from .verify.options import check_simulation
 
 __all__ = ["NetworkBuild", "generate_network", "network_directory", "place", "simulate_network"]
 
@@ -210,12 +211,7 @@ def simulate_network(
     UsageError
         If a number makes no sense.
     """
-    if images < 1 or images > 10_000_000:
-        raise UsageError(f"{images} images make no sense", remedy="give 1 to 10,000,000")
-    if not 0 <= stall < 1:
-        raise UsageError(f"stall probability {stall} is not in [0, 1)")
-    if seed < 0:
-        raise UsageError(f"seed {seed} is negative")
+    check_simulation("images", images, 1, seed, stall)
     return _simulate(
         _network_of(directory), images=images, seed=seed, stall=stall, waves=waves,
         progress=progress,

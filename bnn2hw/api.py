@@ -41,6 +41,7 @@ from .toolchain import find_yosys
 from .training import CHECKPOINT, TrainingResult, train
 from .verify import SimulationResult, layer_inputs, make_vectors
 from .verify import simulate as _simulate
+from .verify.options import check_simulation
 
 __all__ = [
     "CHECKPOINT",
@@ -328,12 +329,7 @@ def simulate(
     UsageError
         If a number makes no sense.
     """
-    if vectors < 0 or vectors > 10_000_000:
-        raise UsageError(f"{vectors} vectors make no sense", remedy="give 0 to 10,000,000")
-    if not 0 <= stall < 1:
-        raise UsageError(f"stall probability {stall} is not in [0, 1)")
-    if seed < 0:
-        raise UsageError(f"seed {seed} is negative")
+    check_simulation("vectors", vectors, 0, seed, stall)
     return _simulate(
         Path(directory), vectors=vectors, seed=seed, stall=stall, waves=waves, progress=progress
     )

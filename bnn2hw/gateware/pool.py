@@ -98,7 +98,7 @@ class _Pool(wiring.Component):
 
     def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
         """Return one element of several, which are unsigned."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
 
 class MaxPool(_Pool):

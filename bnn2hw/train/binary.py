@@ -104,7 +104,7 @@ class WeightBinariser(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return -1 and +1 of the weight's shape, with a gradient to the weight."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
     def codebook(self, weight: Tensor) -> Codebook | None:
         """Return the subset that the binary weights come from, or None where there is none."""
@@ -167,7 +167,7 @@ class BinaryLayer(nn.Module):
 
     def sums(self, x: Tensor) -> Tensor:
         """Return the integer sums that the hardware computes."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
     def after_step(self) -> None:
         """Do what is due after a step of the optimiser."""

@@ -35,7 +35,7 @@ class Combination(nn.Module):
 
     def coefficients(self) -> Tensor:
         """Return the weights, float32 (inputs,)."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
     def forward(self, *streams: Tensor) -> Tensor:
         """Return the weighted sum."""

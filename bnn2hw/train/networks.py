@@ -91,7 +91,7 @@ class Stage(nn.Module):
         Maps are (batch, channels, height, width), bits are -1 and +1. The output is the last one
         of a stage that is exact.
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the next stage reads; of the last stage, the logits."""
@@ -100,7 +100,7 @@ class Stage(nn.Module):
 
     def layers(self, source: str, tensor: Tensor) -> list[Layer]:
         """Return the layers of the model, given the edge that they read and its tensor."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} is abstract")
 
     def groups(self) -> tuple[BaseGroup, ...]:
         """Return which of the layers are parallel bases."""
