@@ -11,7 +11,8 @@ from typing import Any
 from .emit.build import check_target, write_build
 from .emit.manifest import read_manifest, versions
 from .emit.network import NetworkFiles
-from .emit.stages import input_beats, network_problem, network_stages
+from .emit.stage import input_beats
+from .emit.stages import network_problem, network_stages
 from .errors import BuildError, PlanError, UsageError
 from .model import Argmax, LinearLayer, Network
 from .plan import plan_layer

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .stages import Beats
+from .stage import Beats
 
 __all__ = ["Field", "Frames", "write_bench_frames", "write_volume"]
 

@@ -18,7 +18,7 @@ from .frames import Field, Frames, write_bench_frames, write_volume
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
 from .sources import component_texts, literal, readout_fields
-from .stages import UNITS, Beats, Stage, positions
+from .stage import UNITS, Beats, Stage, positions
 from .templates import render, synthesis_scripts, synthesis_targets, write_texts
 from .verilog import to_rtlil, to_verilog
 

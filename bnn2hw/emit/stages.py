@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
-from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from ..errors import PlanError, UsageError
-from ..gateware.affine import AffineUnit
-from ..gateware.argmax import Argmax as ArgmaxUnit
-from ..gateware.core import LayerCore
-from ..gateware.folded import FoldedCore
-from ..gateware.pool import MaxPool as MaxPoolUnit
-from ..gateware.pool import SumPool as SumPoolUnit
-from ..gateware.quantize import QuantizeUnit
-from ..gateware.window import Pad, SlidingWindow, Windows
-from ..gateware.words import Fifo, Gather, Split
+from ..errors import PlanError
+from ..gateware.window import Windows
 from ..model import (
     Affine,
     Argmax,
@@ -38,156 +29,17 @@ from ..model import (
 from ..plan.folding import Folding
 from ..plan.graph import AdderGraph
 from ..plan.layer_plan import LayerPlan
-from ..plan.netlist import Netlist
-from ..plan.outputs import BitReadout, Readout
+from ..plan.outputs import BitReadout
 from ..plan.pace import Pace, Paces, pace_of_stages
 from .names import top_name
+from .stage import Beats, Core, Stage, positions
 from .streams import affine_options, bit_levels, quantize_options, sum_pool_options
 
-__all__ = ["Beats", "Stage", "input_beats", "network_problem", "network_stages"]
-
-# A beat of the input holds a whole position where that is not wider, else so many bits.
-_BEAT_BITS = 64
+__all__ = ["network_problem", "network_stages"]
 
 # Units that can hold a word for a folded core while they work on the next one, or whose pace
 # says for how long they cannot.
 _HOLDS = ("FoldedCore", "Fifo", "Gather", "SlidingWindow")
-
-# Units whose latency depends on what they compute.
-_STATED = ("AffineUnit", "FoldedCore", "LayerCore", "QuantizeUnit")
-
-UNITS: Mapping[str, Callable[..., wiring.Component]] = {
-    unit.__name__: unit
-    for unit in (
-        AffineUnit,
-        ArgmaxUnit,
-        Fifo,
-        FoldedCore,
-        Gather,
-        LayerCore,
-        MaxPoolUnit,
-        Pad,
-        QuantizeUnit,
-        SlidingWindow,
-        Split,
-        SumPoolUnit,
-    )
-}
-
-
-Core = tuple[AdderGraph | Netlist, Readout]
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A stream component of a network.
-
-    Attributes
-    ----------
-    name
-        Name of the submodule; a layer's own name where its edge of the network comes out.
-    layer
-        Name of the layer that it is part of; ``input`` for what makes positions of beats.
-    unit
-        Name of the component.
-    options
-        Its parameters, by keyword.
-    words
-        Bits of each of its inputs, without border classes.
-    paces
-        What it does with the beats of a frame; nothing for a queue.
-    sources
-        Names of the stages that it reads; empty for the input of the network.
-    core
-        Graph and readout of a :class:`LayerCore`.
-    folding
-        Weights and constants of a :class:`FoldedCore`.
-    made
-        The component, where its latency had to be asked for.
-    """
-
-    name: str
-    layer: str
-    unit: str
-    options: Mapping[str, object]
-    words: tuple[int, ...]
-    paces: tuple[Pace, ...] = ()
-    sources: tuple[str, ...] = ()
-    core: Core | None = None
-    folding: Folding | None = None
-    made: wiring.Component | None = None
-
-    @property
-    def cycles(self) -> int:
-        """Return the cycles that it takes for a frame, where nothing waits."""
-        return max((pace.cycles for pace in self.paces), default=0)
-
-    def component(self) -> wiring.Component:
-        """Return the component."""
-        if self.made is not None:
-            return self.made
-        parts: tuple[object, ...] = self.core or ()
-        if self.folding is not None:
-            parts = self.folding.weights, self.folding.constants
-        return UNITS[self.unit](*parts, **self.options)
-
-    def timed(self) -> Stage:
-        """Return the stage with the latency that its component states, where that varies."""
-        if self.unit not in _STATED:
-            return self
-        made = self.component()
-        paces = *self.paces[:-1], replace(self.paces[-1], latency=made.latency)
-        return replace(self, paces=paces, made=made)
-
-
-@dataclass(frozen=True)
-class Beats:
-    """How an image is cut into beats of the input stream.
-
-    Attributes
-    ----------
-    elements
-        Elements of a beat, the first at the LSB.
-    width
-        Bits of an element.
-    gather
-        Beats of a position; the last of them may be filled up.
-    split
-        Positions of a beat; the last beat of an image may be filled up.
-    frame
-        Beats of an image.
-    """
-
-    elements: int
-    width: int
-    gather: int
-    split: int
-    frame: int
-
-
-def positions(tensor: Tensor) -> int:
-    """Return the beats in which an edge travels: one a position, all channels side by side."""
-    return tensor.size // tensor.channels
-
-
-def input_beats(source: Tensor, elements: int | None = None) -> Beats:
-    """Return how images are cut into beats of so many elements; None for a width that suits.
-
-    Raises
-    ------
-    UsageError
-        If beats neither make up a position nor hold whole ones.
-    """
-    channels, width = source.channels, source.format.width
-    if elements is None:
-        elements = channels if channels * width <= _BEAT_BITS else _BEAT_BITS // width
-    if elements < 1 or (elements > channels and elements % channels):
-        raise UsageError(
-            f"beats of {elements} elements do not hold whole positions of {channels}",
-            remedy=f"give 1 to {channels}, or a multiple of {channels}",
-        )
-    gather, split = -(-channels // elements), max(elements // channels, 1)
-    return Beats(elements, width, gather, split, -(-positions(source) // split) * gather)
 
 
 def network_problem(network: Network) -> tuple[str, str] | None:

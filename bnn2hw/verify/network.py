@@ -13,7 +13,7 @@ from typing import Any
 
 from ..emit.frames import Field, Frames, write_bench_frames, write_volume
 from ..emit.manifest import read_manifest
-from ..emit.stages import Beats
+from ..emit.stage import Beats
 from ..errors import BuildError, ModelError, ToolError, VerificationError
 from ..model import Network, load
 from ..toolchain import find_verilator, verilator_environment

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bnn2hw.emit.stages import input_beats, network_stages
+from bnn2hw.emit.stage import input_beats
+from bnn2hw.emit.stages import network_stages
 from bnn2hw.emit.vectors import pack_words
 from bnn2hw.gateware.network_core import NetworkCore
 from bnn2hw.golden import run
