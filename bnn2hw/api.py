@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import compression, inspection
@@ -28,6 +30,7 @@ from .errors import BuildError, UsageError
 from .frontends import import_network
 from .inspection import LayerReport
 from .model import LinearLayer, Network, load, save
+from .model.file import check_writable
 from .networks import bundled_path
 from .plan import plan_layer
 from .plan.architectures import architecture
@@ -196,25 +199,46 @@ def compress(
     Raises
     ------
     ModelError, BuildError
-        If a file cannot be written.
+        If a file cannot be written, told before the work as far as it shows then.
     """
+    if output is not None:
+        check_writable(Path(output))
+    if memory is not None:
+        _check_directory(Path(memory))
     result = compression.compress(
         network, tau, layers=layers, closed=closed, word_width=word_width, progress=progress
     )
-    if memory is not None:
-        _write_memories(result, Path(memory))
     if output is not None:
         save(result.network, Path(output))
+    if memory is not None:
+        _write_memories(result, Path(memory))
     return result
 
 
+def _check_directory(directory: Path) -> None:
+    """Check, by an attempt, that files can be written to a directory, there already or not."""
+    there = next(path for path in (directory, *directory.resolve().parents) if path.exists())
+    with _memories_told(directory):
+        TemporaryDirectory(prefix=".bnn2hw-", dir=there).cleanup()
+
+
 def _write_memories(result: Compression, directory: Path) -> None:
-    try:
+    """Write the memories of all layers, each file whole or not at all."""
+    with _memories_told(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        for layer in result.layers:
-            texts = {} if layer.memory is None else layer.memory.texts()
-            for what, text in texts.items():
-                (directory / f"{layer.name}-{what}.hex").write_text(text, encoding="ascii")
+        with TemporaryDirectory(prefix=".bnn2hw-", dir=directory) as work:
+            for layer in result.layers:
+                texts = {} if layer.memory is None else layer.memory.texts()
+                for what, text in texts.items():
+                    Path(work, f"{layer.name}-{what}.hex").write_text(text, encoding="ascii")
+            for file in sorted(Path(work).iterdir()):
+                file.replace(directory / file.name)
+
+
+@contextmanager
+def _memories_told(directory: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise BuildError(f"cannot write memories: {error.strerror}", file=directory) from None
 

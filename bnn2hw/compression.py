@@ -11,9 +11,8 @@ from .errors import UsageError
 from .golden import predict
 from .model import Argmax, Codebook, LinearLayer, Network
 from .plan.codebooks import LONGEST, check_tau, project, recognise
-from .plan.counting import index_bits, layer_shape
 from .plan.kernels import kernels_of
-from .plan.memory import CodebookMemory, codebook_memory
+from .plan.memory import CodebookMemory, check_word_width, codebook_memory
 
 __all__ = ["CompressedLayer", "Compression", "compress"]
 
@@ -116,7 +115,8 @@ def compress(
     layers
         Names of the layers to compress; all that can be, if empty.
     closed
-        Whether subsets are to be closed under negation.
+        Whether subsets are to be closed under negation. Without ``tau`` a layer gets an open one
+        where no index of a closed one is shorter than a kernel.
     word_width
         Bits of a word of index memory.
     progress
@@ -129,6 +129,7 @@ def compress(
     ModelError, PlanError
         If there is no such layer, or it has no weights, or kernels that are too large.
     """
+    check_word_width(word_width)
     wanted = _wanted(network, tau, layers)
     made: dict[str, LinearLayer] = {}
     reports = []
@@ -138,7 +139,7 @@ def compress(
             progress(f"{layer.name}: kernels")
             new = _compressed(layer, tau, closed)
         made[layer.name] = new
-        reports.append(_report(network, layer, new, word_width))
+        reports.append(_report(layer, new, word_width))
     after = replace(network, layers=tuple(made.get(layer.name, layer) for layer in network.layers))
     if not any(report.changed for report in reports):
         return Compression(after, tuple(reports))
@@ -171,18 +172,20 @@ def _wanted(network: Network, tau: int | None, layers: Sequence[str]) -> set[str
 
 def _compressed(layer: LinearLayer, tau: int | None, closed: bool) -> LinearLayer:
     """Return a layer with the codebook that it has, that is found in it, or with other weights."""
-    known = [book for book in (recognise(layer), layer.codebook) if book is not None]
-    fitting = [
-        book for book in known if (tau is None or book.tau <= tau) and (book.closed or not closed)
-    ]
+    known = (recognise(layer), recognise(layer, closed=True), layer.codebook)
+    fitting = [book for book in known if book is not None and (tau is None or book.tau <= tau)]
+    if closed:
+        fitting = [book for book in fitting if book.closed] or ([] if tau else fitting)
     if fitting:
-        return replace(layer, codebook=min(fitting, key=lambda book: book.tau))
+        return replace(layer, codebook=min(fitting, key=_index_bits))
     return layer if tau is None else project(layer, tau, closed=closed)[0]
 
 
-def _report(
-    network: Network, before: LinearLayer, after: LinearLayer, word_width: int
-) -> CompressedLayer:
+def _index_bits(book: Codebook) -> int:
+    return book.tau * book.indices.size
+
+
+def _report(before: LinearLayer, after: LinearLayer, word_width: int) -> CompressedLayer:
     kernels = kernels_of(before)
     report = CompressedLayer(
         before.name,
@@ -193,12 +196,11 @@ def _report(
     book: Codebook | None = after.codebook
     if book is None:
         return report
-    shape = layer_shape(after, network.source(before))
     return replace(
         report,
         tau=book.tau,
         closed=book.closed,
-        index_bits=index_bits(shape, book.tau),
+        index_bits=_index_bits(book),
         memory=codebook_memory(book, word_width),
     )
 

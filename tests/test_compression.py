@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw import compression
 from bnn2hw.compression import compress
 from bnn2hw.errors import BuildError, ModelError, PlanError, UsageError
 from bnn2hw.golden import accuracy
-from bnn2hw.model import BIPOLAR, BinaryConv, BinaryDense, Network, Tensor
+from bnn2hw.model import BIPOLAR, BinaryConv, BinaryDense, Codebook, Network, Tensor
+from bnn2hw.plan.memory import CodebookMemory
 from tests.helpers import conv_network, dense_network
 
 
@@ -80,6 +83,47 @@ def test_compressed_network_is_left_as_it_is(digits: Network, tmp_path: Path) ->
         assert one.memory.bits == two.memory.bits
 
 
+def few_kernels(codes: list[int], tau: int | None = None) -> Network:
+    """Return a network of one convolution with these kernels, and 64 more that repeat them."""
+    rows = np.resize(codes, 64 + len(codes))[:, None] >> np.arange(9) & 1
+    weights = rows.astype(np.uint8).reshape(-1, 3, 3, 1)
+    return Network("few", Tensor((4, 4, 1), BIPOLAR), (BinaryConv("c", ("input",), weights),))
+
+
+@pytest.mark.parametrize(
+    ("codes", "tau", "closed", "expected"),
+    [
+        ([1, 2, 4, 7], None, False, (2, False)),
+        ([1, 2, 4, 7], None, True, (3, True)),
+        ([1, 2, 4, 7], 3, True, (3, True)),
+        ([1, 2, 4, 7], 3, False, (2, False)),
+        ([1, 2, 4, 7, 510, 509], 5, True, (3, True)),
+        (list(range(256)), None, True, (8, False)),
+    ],
+)
+def test_closing_takes_a_bit_more_where_it_can(
+    codes: list[int], tau: int | None, closed: bool, expected: tuple[int, bool]
+) -> None:
+    (layer,) = compress(few_kernels(codes), tau, closed=closed).layers
+    assert (layer.changed, layer.tau, layer.closed) == (0, *expected)
+
+
+def test_closing_with_fewer_bits_than_that_is_lossy() -> None:
+    (layer,) = compress(few_kernels([1, 2, 4, 7]), 2, closed=True).layers
+    assert layer.changed > 0 and (layer.tau, layer.closed) == (2, True)
+
+
+def test_a_codebook_of_longer_vectors_is_counted_as_it_is() -> None:
+    """Of vectors of 16 inputs: fewer bits than those of 8 that are found."""
+    generator = np.random.default_rng(0)
+    subset = generator.integers(0, 2, (16, 16))
+    book = Codebook(subset, generator.integers(0, 16, (300, 2)))
+    fc = BinaryDense("fc", ("input",), book.expand((300, 32)), codebook=book)
+    (layer,) = compress(Network("net", Tensor((32,), BIPOLAR), (fc,)), word_width=1).layers
+    assert (layer.tau, layer.index_bits) == (4, 4 * 300 * 2)
+    assert layer.memory is not None and layer.memory.bits == 4 * 300 * 2 + 16 * 16
+
+
 def test_a_network_without_classes_has_no_accuracy() -> None:
     result = compress(conv_network(), 2)
     assert result.layers[0].changed > 0
@@ -113,5 +157,49 @@ def test_layers_without_kernels_are_refused_by_name_and_left_out_otherwise() -> 
 
 def test_memories_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BuildError, match="cannot write memories"):
-        bnn2hw.compress(dense_network(16, 3), 2, memory=tmp_path / "file")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(BuildError, match="cannot write memories"):
+            bnn2hw.compress(dense_network(16, 3), 2, output=tmp_path / "x.npz", memory=place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"output": "no/x.npz"}, ModelError),
+        ({"output": "folder"}, ModelError),
+        ({"output": "file/x.npz"}, ModelError),
+        ({"output": "x.npz", "word_width": 0}, UsageError),
+        ({"output": "x.npz", "tau": 9}, UsageError),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    error: type[Exception],
+) -> None:
+    """Nothing is computed, and nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("file").touch()
+    monkeypatch.setattr(compression, "_compressed", lambda *_: pytest.fail("work was done"))
+    with pytest.raises(error):
+        bnn2hw.compress(dense_network(16, 3), memory="new/hex", **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_failure_half_way_leaves_earlier_memories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bnn2hw.compress(dense_network(16, 3), 2, memory=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(before) == 2
+
+    def fail(self: CodebookMemory) -> dict[str, str]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CodebookMemory, "texts", fail)
+    with pytest.raises(BuildError, match="cannot write memories: No space left"):
+        bnn2hw.compress(dense_network(16, 3, seed=1), 2, memory=tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -29,7 +29,8 @@ def compress(
         typer.Option("--layer", help="Layer to compress; may be given repeatedly [all]."),
     ] = None,
     closed: Annotated[
-        bool, typer.Option("--closed", help="Subsets closed under negation: half the kernel sums.")
+        bool,
+        typer.Option("--closed", help="Subsets closed under negation, tau the larger if need be."),
     ] = False,
     word: Annotated[int, typer.Option(metavar="W", help="Bits of a word of index memory.")] = 32,
     memory: Annotated[
@@ -59,18 +60,20 @@ def compress(
     headers = [
         "layer", "kernels", "tau", "weights", "changed", "index bits", "with subset", "bits/weight",
     ]  # fmt: skip
-    show(Table(headers, [_row(item) for item in result.layers]), json_to=json)
+    show(Table(headers, [_row(item, closed) for item in result.layers]), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(_accuracy(result))
     write_json(json, result.to_json())
 
 
-def _row(item: CompressedLayer) -> list[str]:
+def _row(item: CompressedLayer, closed: bool) -> list[str]:
+    """Return the cells of a layer; with ``closed`` they tell where closing was not possible."""
+    open_ = ", cannot be closed" if closed else ""
     bits = None if item.memory is None else item.memory.bits
     return [
         item.name,
         number(item.kernels),
-        "-" if item.tau is None else f"{item.tau}{', closed' if item.closed else ''}",
+        "-" if item.tau is None else f"{item.tau}{', closed' if item.closed else open_}",
         number(item.weights),
         f"{number(item.changed)} ({item.changed / item.weights:.1%})" if item.changed else "0",
         number(item.index_bits),

@@ -26,7 +26,7 @@ class Codebook:
     Attributes
     ----------
     subset
-        uint8 bits (size, length), distinct rows; the size is a power of two.
+        uint8 bits (size, length), distinct rows; the size is a power of two from 2 on.
     indices
         int32, rows of the subset: (outputs, inputs) of kernels larger than 1x1, where inputs are
         those of one group; else (outputs, ceil(inputs / length)).
@@ -46,8 +46,8 @@ class Codebook:
             self.indices, 2, "codebook indices", dtype=np.int32, limit=(1 << 31) - 1
         )
         size = len(subset)
-        if size & (size - 1):
-            raise ModelError(f"a codebook of {size} kernels is not of a power of two")
+        if size < 2 or size & (size - 1):
+            raise ModelError(f"a codebook of {size} kernels, expected 2, 4, 8 or a further power")
         if len(np.unique(subset, axis=0)) != size:
             raise ModelError("a codebook holds a kernel twice")
         if indices.min() < 0 or indices.max() >= size:

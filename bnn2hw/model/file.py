@@ -12,7 +12,8 @@ import json
 import os
 import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from .limits import check_input, check_layer
 from .network import Network, Samples
 from .streams import Affine, Argmax, Binarize, MaxPool, Quantize, SumPool
 
-__all__ = ["FORMAT", "load", "save"]
+__all__ = ["FORMAT", "check_writable", "load", "save"]
 
 FORMAT = 1
 """Number of the format; a file of another one is refused."""
@@ -100,17 +101,36 @@ def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return stream.getvalue()
 
 
+def check_writable(path: str | Path) -> None:
+    """Check, by an attempt before work starts, that a file can be written at a place.
+
+    Raises
+    ------
+    ModelError
+        If it cannot, or something other than a file is there.
+    """
+    with _temporary(Path(path)) as temporary:
+        temporary.touch(exist_ok=False)
+
+
 def _write_whole(path: Path, data: bytes) -> None:
+    with _temporary(path) as temporary:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield a name for a file beside a path, which is gone afterwards unless it was moved."""
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
     try:
         if path.exists() and not path.is_file():
             raise ModelError("cannot be written: it is there and not a file", file=path)
         try:
-            with temporary.open("xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
+            yield temporary
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:

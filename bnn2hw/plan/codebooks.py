@@ -17,7 +17,7 @@ from ..model.codebook import Codebook
 from ..model.layers import LinearLayer
 from .kernels import Kernels, kernels_of
 
-__all__ = ["LONGEST", "check_tau", "exchanged", "project", "recognise"]
+__all__ = ["LONGEST", "check_tau", "exchanged", "ordered", "project", "recognise"]
 
 LONGEST = 10
 """Most weights of a kernel that has codebooks here: all ``2**LONGEST`` kernels are weighed."""
@@ -26,25 +26,37 @@ _FAR = 1 << 14
 _KICKS = 16
 
 
-def recognise(layer: LinearLayer) -> Codebook | None:
+def recognise(layer: LinearLayer, *, closed: bool = False) -> Codebook | None:
     """Return the least codebook that gives exactly the layer's weights.
 
-    It has the smallest tau, and is closed under negation where that takes no larger one. None
-    where an index would have as many bits as a kernel has weights, or the kernels have more than
-    :data:`LONGEST`.
+    It has the smallest tau, and is closed under negation where that takes no larger one; with
+    ``closed`` it always is. None where an index would have as many bits as a kernel has weights,
+    or the kernels have more than :data:`LONGEST`.
     """
     kernels = kernels_of(layer)
     if kernels is None or kernels.length > LONGEST:
         return None
     patterns = _patterns(kernels)
     found: Codebook | None = None
-    for closed in (False, True):
-        codes = np.unique(_folded(kernels.whole, kernels.length, closed))
-        codes = np.concatenate([codes, _uncovered(codes, kernels, closed)])
-        tau = max(int(len(codes) - 1).bit_length() + closed, 1)
+    for folded in (True,) if closed else (False, True):
+        codes = np.unique(_folded(kernels.whole, kernels.length, folded))
+        codes = np.concatenate([codes, _uncovered(codes, kernels, folded)])
+        tau = max(int(len(codes) - 1).bit_length() + folded, 1)
         if tau < kernels.length and (found is None or tau == found.tau):
-            found = patterns.codebook(codes, tau, closed)
+            found = patterns.codebook(codes, tau, folded)
     return found
+
+
+def ordered(codebook: Codebook) -> Codebook:
+    """Return the same codebook; a closed one with complements half its size apart."""
+    if not codebook.closed:
+        return codebook
+    codes = codebook.subset @ (1 << np.arange(codebook.length))
+    complements = (1 << codebook.length) - 1 - codes
+    rows = np.argsort(np.where(codes < complements, codes, complements + (1 << codebook.length)))
+    place = np.empty_like(rows)
+    place[rows] = np.arange(len(rows))
+    return Codebook(codebook.subset[rows], place[codebook.indices].astype(np.int32))
 
 
 def project(layer: LinearLayer, tau: int, *, closed: bool = False) -> tuple[LinearLayer, int]:

@@ -14,7 +14,7 @@ from ..model.codebook import Codebook
 from ..model.formats import Bipolar, Tensor
 from ..model.layers import LinearLayer
 from ..model.threshold import Threshold
-from .codebooks import LONGEST, recognise
+from .codebooks import LONGEST, ordered, recognise
 from .counting import VECTOR, layer_shape
 from .engine import LONGEST_INDEX, EngineParameters, EngineSchedule, check_mode, schedule
 from .engine_delta import DeltaOrder, delta_order
@@ -131,14 +131,7 @@ def _ordered(layer: LinearLayer) -> Codebook:
             layer=layer.name,
             remedy="project it with 'bnn2hw compress --tau', or use mode binary",
         )
-    if not codebook.closed:
-        return codebook
-    codes = codebook.subset @ (1 << np.arange(codebook.length))
-    complements = (1 << codebook.length) - 1 - codes
-    rows = np.argsort(np.where(codes < complements, codes, complements + (1 << codebook.length)))
-    place = np.empty_like(rows)
-    place[rows] = np.arange(len(rows))
-    return Codebook(codebook.subset[rows], place[codebook.indices].astype(np.int32))
+    return ordered(codebook)
 
 
 def _order(

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..model.codebook import Codebook
+from .codebooks import ordered
 
-__all__ = ["WORD_LIMIT", "CodebookMemory", "codebook_memory", "packed_words"]
+__all__ = ["WORD_LIMIT", "CodebookMemory", "check_word_width", "codebook_memory", "packed_words"]
 
 WORD_LIMIT = 1 << 16
 """Greatest width of a memory word in bits."""
@@ -31,8 +32,8 @@ class CodebookMemory:
     kernel_width
         Bits of a word of the subset memory: the weights of a kernel.
     subset
-        Its words, a kernel each, the first weight at the LSB. Of a subset whose second half is
-        the complement of the first one it is the first half: the top bit of an index is the sign.
+        Its words, a kernel each, the first weight at the LSB. Of a subset that is closed under
+        negation it is half of them: the top bit of an index tells complements.
     """
 
     word_width: int
@@ -56,21 +57,31 @@ class CodebookMemory:
         }
 
 
-def codebook_memory(codebook: Codebook, word_width: int = 32) -> CodebookMemory:
-    """Return the memories of a codebook.
+def check_word_width(word_width: int) -> None:
+    """Check the width of a word of index memory.
 
     Raises
     ------
     UsageError
-        If the word width is not 1 to :data:`WORD_LIMIT`.
+        If it is not 1 to :data:`WORD_LIMIT`.
     """
     if not 1 <= word_width <= WORD_LIMIT:
         raise UsageError(
             f"memory words of {word_width} bits make no sense", remedy=f"give 1 to {WORD_LIMIT}"
         )
-    half = len(codebook.subset) // 2
-    signed = half > 0 and np.array_equal(codebook.subset[half:], 1 - codebook.subset[:half])
-    kernels = codebook.subset[:half] if signed else codebook.subset
+
+
+def codebook_memory(codebook: Codebook, word_width: int = 32) -> CodebookMemory:
+    """Return the memories of a codebook, a closed one :func:`.ordered`.
+
+    Raises
+    ------
+    UsageError
+        As :func:`check_word_width`.
+    """
+    check_word_width(word_width)
+    codebook = ordered(codebook)
+    kernels = codebook.subset[: len(codebook.subset) >> codebook.closed]
     return CodebookMemory(
         word_width,
         packed_words(codebook.indices.T.reshape(-1), codebook.tau, word_width),

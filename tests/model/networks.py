@@ -133,7 +133,7 @@ def coded(draw: Any, rng: np.random.Generator, shape: tuple[int, ...]) -> dict[s
     length = taps if taps > 1 else draw(st.integers(1, 4))
     if length > 9 or draw(st.booleans()):
         return {"weights": rng.integers(0, 2, shape, np.uint8)}
-    size = 1 << draw(st.integers(0, min(length, 4)))
+    size = 1 << draw(st.integers(1, min(length, 4)))
     count = shape[-1] if taps > 1 else -(-shape[-1] // length)
     subset = rng.permutation(all_bits(length))[:size]
     book = Codebook(subset, rng.integers(0, size, (shape[0], count)))

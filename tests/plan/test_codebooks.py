@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
+from random import Random
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from bnn2hw.errors import ModelError, PlanError, UsageError
 from bnn2hw.model import BinaryConv, Codebook, LinearLayer, Tensor
 from bnn2hw.plan import codebooks
-from bnn2hw.plan.codebooks import exchanged, project, recognise
+from bnn2hw.plan.codebooks import exchanged, ordered, project, recognise
 from bnn2hw.plan.kernels import kernels_of
 from tests.plan.strategies import dense, layers, random_bits
 
@@ -68,6 +69,38 @@ def check_order(book: Codebook) -> None:
     half = len(book.subset) // 2
     if book.closed:
         assert np.array_equal(book.subset[half:], 1 - book.subset[:half])
+
+
+@EXAMPLES
+@given(made_of_codebooks())
+def test_closing_takes_one_bit_more_at_most(
+    case: tuple[LinearLayer, Codebook, bool],
+) -> None:
+    layer, book, closed = case
+    found, least = recognise(layer, closed=True), recognise(layer)
+    assert least is not None
+    if found is None:
+        assert least.tau == least.length - 1 and not least.closed
+        return
+    assert found.closed and least.tau <= found.tau <= least.tau + 1
+    assert np.array_equal(found.expand(layer.weights.shape), layer.weights)
+    assert found.tau <= book.tau or not closed
+    assert found.tau == least.tau if least.closed else found.tau == least.tau + 1
+    check_order(found)
+
+
+@EXAMPLES
+@given(made_of_codebooks(), st.randoms(use_true_random=False))
+def test_ordering_keeps_the_weights(
+    case: tuple[LinearLayer, Codebook, bool], random: Random
+) -> None:
+    layer, book, _ = case
+    rows = np.array(random.sample(range(len(book.subset)), len(book.subset)))
+    shuffled = Codebook(book.subset[rows], rows.argsort()[book.indices].astype(np.int32))
+    found = ordered(shuffled)
+    assert np.array_equal(found.expand(layer.weights.shape), layer.weights)
+    assert found.closed == shuffled.closed
+    check_order(found)
 
 
 @EXAMPLES
@@ -204,6 +237,7 @@ def test_nothing_is_recognised_where_nothing_is_saved() -> None:
     weights = (codes[:, None] >> np.arange(9) & 1).astype(np.uint8).reshape(512, 3, 3, 1)
     assert recognise(BinaryConv("layer", ("input",), weights=weights)) is None
     assert recognise(BinaryConv("layer", ("input",), weights=weights[:257])) is None
+    assert recognise(BinaryConv("layer", ("input",), weights=weights[:256]), closed=True) is None
     half = recognise(BinaryConv("layer", ("input",), weights=weights[:256]))
     assert half is not None and (half.tau, half.closed) == (8, False)
 

@@ -53,6 +53,14 @@ def test_memories_hold_the_codebook(closed: bool) -> None:
     assert memory.bits == 24 * 24 + 9 * (8 if closed else 16)
 
 
+def test_a_closed_subset_is_halved_in_any_order() -> None:
+    """Half the kernels, whatever the order in which they and their complements stand."""
+    codebook = book(closed=True)
+    rows = np.random.default_rng(0).permutation(16)
+    shuffled = Codebook(codebook.subset[rows], rows.argsort()[codebook.indices])
+    assert codebook_memory(shuffled, 24) == codebook_memory(codebook, 24)
+
+
 def test_texts_have_a_word_a_line() -> None:
     memory = codebook_memory(book(False), 30)
     texts = memory.texts()
