@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .fork import Fork
 from .frame import FrameGuard
+from .shared import SharedModules
 from .words import Fifo
 
 __all__ = ["AxiStreamNetwork", "NetworkCore"]
@@ -57,7 +58,9 @@ class NetworkCore(wiring.Component):
         m = Module()
         edges = {"": self.i}
         for name, stage, _ in self._stages:
-            m.submodules[name] = stage
+            m.submodules[name] = (
+                platform.stage(name, stage) if isinstance(platform, SharedModules) else stage
+            )
             edges[name] = self._named(m, name, stage.o)
         readers: dict[str, list[stream.Interface]] = {name: [] for name in edges}
         for number, (_, _, sources) in enumerate(self._stages):
