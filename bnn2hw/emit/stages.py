@@ -343,9 +343,9 @@ def _element_stage(layer: Affine | Quantize, network: Network, pipeline: int | N
     """Return the stage of a layer that works on each element on its own."""
     sources = [network.tensors[name] for name in layer.inputs]
     if isinstance(layer, Affine):
-        unit, options = "AffineUnit", affine_options(layer, sources, pipeline)
+        unit, options = "AffineUnit", affine_options([layer], sources, pipeline)
     else:
-        unit, options = "QuantizeUnit", quantize_options(layer, sources[0], pipeline)
+        unit, options = "QuantizeUnit", quantize_options([layer], sources[0], pipeline)
     pace = Pace.even(positions(sources[0]))
     words = tuple(source.channels * source.format.width for source in sources)
     return Stage(top_name(layer.name), layer.name, unit, options, words, (pace,))

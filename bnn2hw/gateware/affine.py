@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from .pipeline import Pipeline, advance_stream, delayed
 from .sums import SignedSum, Term, interval_shape
+from .turns import Turn
 
 __all__ = ["AffineUnit", "signed_digits"]
 
@@ -46,6 +48,9 @@ class AffineUnit(wiring.Component):
     exact interval leaves the format, by a test of the top bits where the bound is 0 or the end of
     a two's complement interval: a ReLU costs its sign test alone.
 
+    Several sets of constants may take turns, one a beat. A weight that differs between them has
+    digits of radix 4, -2 to 2, and the turn chooses what each adds: a lookup table a bit.
+
     Throughput one beat a cycle; latency ``latency`` cycles.
 
     Parameters
@@ -53,13 +58,13 @@ class AffineUnit(wiring.Component):
     intervals
         Least and greatest element of each input, as numbers: bits are 0 and 1.
     weights
-        int64 (inputs, channels).
+        int64 (turns, inputs, channels), or (inputs, channels) without turns.
     offset
-        int64 (channels,).
+        int64 (turns, channels), or (channels,).
     shift
         Bits, 0 or more.
     low, high
-        Format of the output.
+        Format of the output, one for all turns or one each.
     pipeline
         Adder levels between registers, or None for no register but the output's; saturation
         counts as one level.
@@ -84,20 +89,27 @@ class AffineUnit(wiring.Component):
         offset: NDArray[np.int64],
         *,
         shift: int,
-        low: int,
-        high: int,
+        low: int | Sequence[int],
+        high: int | Sequence[int],
         pipeline: int | None = None,
     ) -> None:
         self._pipeline = Pipeline(pipeline)
         half = (1 << shift) >> 1
+        weights = weights.reshape(-1, *weights.shape[-2:])
+        offset = offset.reshape(len(weights), -1)
+        self._turns = len(weights)
+        lows, highs = (np.broadcast_to(end, self._turns).tolist() for end in (low, high))
+        forms = list(zip(lows, highs, strict=True))
         self._channels = [
-            _Channel(intervals, row, constant + half, shift, (low, high), pipeline)
-            for row, constant in zip(weights.T.tolist(), offset.tolist(), strict=True)
+            _Channel(intervals, rows, constants, shift, forms, pipeline)
+            for rows, constants in zip(
+                weights.transpose(2, 0, 1).tolist(), (offset + half).T.tolist(), strict=True
+            )
         ]
         self.level = max(channel.level for channel in self._channels)
         self.latency = self._pipeline.stage(self.level) + 1
         self._elements = [interval_shape(*interval) for interval in intervals]
-        self._output = interval_shape(low, high)
+        self._output = interval_shape(min(lows), max(highs))
         count = len(self._channels)
         members = {
             f"i{k}": In(stream.Signature(unsigned(count * element.width)))
@@ -110,7 +122,9 @@ class AffineUnit(wiring.Component):
         """Return the join, one sum a channel, saturation and the output's register."""
         m = Module()
         sources = [getattr(self, f"i{k}") for k in range(len(self._elements))]
-        advance = advance_stream(m, *_join(m, sources), self.o, self.latency)
+        valid, ready = _join(m, sources)
+        advance = advance_stream(m, valid, ready, self.o, self.latency)
+        turn = Turn(m, self._turns, valid & ready)
         results = []
         for number, channel in enumerate(self._channels):
             result = Signal(self._output, name=f"result{number}")
@@ -119,10 +133,11 @@ class AffineUnit(wiring.Component):
                     source.payload.word_select(number, element.width)
                     for source, element in zip(sources, self._elements, strict=True)
                 ]
-                total = channel.total(m, f"channel{number}", Cat(elements), advance)
+                total = channel.total(m, f"channel{number}", elements, turn, advance)
                 cycles = self._pipeline.registers(channel.sum_level, self.level)
                 total = delayed(m, total, cycles, f"total{number}", advance)
-                m.d.comb += result.eq(channel.clip(total))
+                late = turn.delayed(m, self._pipeline.stage(self.level), advance)
+                m.d.comb += result.eq(channel.clip(total, late))
             else:
                 m.d.comb += result.eq(channel.constant)
             results.append(result)
@@ -147,63 +162,176 @@ def _join(m: Module, sources: Sequence[stream.Interface]) -> tuple[Signal, Signa
 
 
 class _Channel:
-    """What is done for one channel: a sum of terms, a shift, and a clip where it is needed."""
+    """What is done for one channel: a sum of terms, a shift, and a clip where it is needed.
+
+    ``weights`` (turns, inputs), ``constants`` and ``forms`` (turns,) hold the numbers of each turn.
+    """
 
     def __init__(
         self,
         intervals: Sequence[tuple[int, int]],
-        weights: Sequence[int],
-        constant: int,
+        weights: Sequence[Sequence[int]],
+        constants: Sequence[int],
         shift: int,
-        form: tuple[int, int],
+        forms: Sequence[tuple[int, int]],
         pipeline: int | None,
     ) -> None:
         # floor((2**z a + c) / 2**s) = floor((a + floor(c / 2**z)) / 2**(s - z))
-        zeros = min((_zeros(weight) for weight in weights if weight), default=shift)
-        zeros = min(zeros, shift)
-        weights, constant = [weight >> zeros for weight in weights], constant >> zeros
+        zeros = [_zeros(weight) for row in weights for weight in row if weight]
+        zero = min([shift, *zeros])
+        weights = [[weight >> zero for weight in row] for row in weights]
+        constants = [constant >> zero for constant in constants]
+        self._shift, self._forms = shift - zero, forms
         ends = [
-            sorted(weight * end for end in interval)
-            for weight, interval in zip(weights, intervals, strict=True)
+            [sorted(w * end for end in ends) for w, ends in zip(row, intervals, strict=True)]
+            for row in weights
         ]
-        low = constant + sum(least for least, _ in ends)
-        high = constant + sum(greatest for _, greatest in ends)
-        self._shift, self._form = shift - zeros, form
-        self._low, self._high = low >> self._shift, high >> self._shift
+        lows = [c + sum(end[0] for end in row) for c, row in zip(constants, ends, strict=True)]
+        highs = [c + sum(end[1] for end in row) for c, row in zip(constants, ends, strict=True)]
+        low, high = min(lows), max(highs)
+        # Bounds of each turn after the shift.
+        self._spans = [
+            (least >> self._shift, greatest >> self._shift)
+            for least, greatest in zip(lows, highs, strict=True)
+        ]
+        self._bounds = interval_shape(low >> self._shift, high >> self._shift)
         self._sum: SignedSum | None = None
         self.sum_level = self.level = 0
         if self.constant is not None:
             return
         size = sum(interval_shape(*interval).width for interval in intervals)
-        terms, shape = _terms(intervals, weights), interval_shape(low, high)
+        self._chosen: list[_Chosen] = []
+        terms: list[Term] = []
+        start = 0
+        for interval, *turns in zip(intervals, *weights, strict=True):
+            shape = interval_shape(*interval)
+            if len(set(turns)) == 1:
+                digits = signed_digits(turns[0])
+                terms += [Term(shape, sign, shift, start=start) for sign, shift in digits]
+            else:
+                for at, row in enumerate(zip(*_radix4(turns), strict=True)):
+                    if any(row):
+                        self._chosen.append(_Chosen(shape, start, row, 2 * at))
+                        constants = [
+                            c + ((digit < 0) << 2 * at)
+                            for c, digit in zip(constants, row, strict=True)
+                        ]
+            start += shape.width
+        terms += [Term(chosen.shape, 1, chosen.shift) for chosen in self._chosen]
+        self._constants = constants
+        varies = len(set(constants)) > 1
+        if varies:
+            terms.append(Term(interval_shape(min(constants), max(constants))))
         self._sum = SignedSum(
-            terms, constant, shape=shape, size=size, pipeline=pipeline, shallow=True
+            terms,
+            0 if varies else constants[0],
+            shape=interval_shape(low, high),
+            size=size,
+            pipeline=pipeline,
+            shallow=True,
         )
         self.sum_level = self._sum.level
-        self.level = self.sum_level + int(self._low < form[0] or self._high > form[1])
+        self.level = self.sum_level + int(
+            any(
+                least < form[0] or greatest > form[1]
+                for (least, greatest), form in zip(self._spans, forms, strict=True)
+            )
+        )
 
     @property
     def constant(self) -> int | None:
         """Return the result where it is always the same."""
-        ends = {min(max(end, self._form[0]), self._form[1]) for end in (self._low, self._high)}
+        ends = {
+            min(max(end, form[0]), form[1])
+            for span, form in zip(self._spans, self._forms, strict=True)
+            for end in span
+        }
         return ends.pop() if len(ends) == 1 else None
 
-    def total(self, m: Module, name: str, elements: Value, advance: Value) -> Value:
+    def total(
+        self, m: Module, name: str, elements: Sequence[Value], turn: Turn, advance: Value
+    ) -> Value:
         """Add the sum over the channel's elements, which come at level 0; return it shifted."""
         assert self._sum is not None
         m.submodules[name] = self._sum
-        m.d.comb += [self._sum.data.eq(elements), self._sum.advance.eq(advance)]
-        shifted = Signal(interval_shape(self._low, self._high), name=f"{name}_shifted")
+        data = Cat(elements)
+        if hasattr(self._sum, "data"):
+            m.d.comb += self._sum.data.eq(data)
+        m.d.comb += self._sum.advance.eq(advance)
+        ports = [port for port in self._sum.signature.members if port not in _FIXED]
+        for k, port in enumerate(ports):
+            if k < len(self._chosen):
+                value = self._chosen[k].value(m, f"{name}_digit{k}", data, turn)
+            else:
+                value = turn.constant(m, f"{name}_constant", self._constants)
+            m.d.comb += getattr(self._sum, port).eq(value)
+        shifted = Signal(self._bounds, name=f"{name}_shifted")
         m.d.comb += shifted.eq(self._sum.o >> self._shift)
         return shifted
 
-    def clip(self, value: Value) -> Value:
+    def clip(self, value: Value, turn: Turn) -> Value:
         """Return a shifted sum within the format."""
-        (low, high), result = self._form, value
-        if self._high > high:
-            result = Mux(_above(value, high), high, result)
-        if self._low < low:
-            result = Mux(_below(value, low), low, result)
+        return turn.choose(
+            [
+                _clipped(value, span, form)
+                for span, form in zip(self._spans, self._forms, strict=True)
+            ]
+        )
+
+
+_FIXED = ("data", "advance", "o")
+
+
+def _clipped(value: Value, span: tuple[int, int], form: tuple[int, int]) -> Value:
+    """Return a value of an interval within a format."""
+    result = value
+    if span[1] > form[1]:
+        result = Mux(_above(value, form[1]), form[1], result)
+    if span[0] < form[0]:
+        result = Mux(_below(value, form[0]), form[0], result)
+    return result
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A digit of a weight that the turn chooses: what it adds, less 1 where it is negative.
+
+    Attributes
+    ----------
+    element
+        Shape of the element.
+    start
+        Its first bit.
+    digits
+        -2 to 2, of each turn.
+    shift
+        Of the digit.
+    """
+
+    element: Shape
+    start: int
+    digits: Sequence[int]
+    shift: int
+
+    @property
+    def shape(self) -> Shape:
+        """Return the shape of what it adds."""
+        width = self.element.width + (max(map(abs, self.digits)) > 1)
+        if min(self.digits) >= 0:
+            return Shape(width, self.element.signed)
+        return signed(width + (not self.element.signed))
+
+    def value(self, m: Module, name: str, data: Value, turn: Turn) -> Value:
+        """Return what it adds."""
+        element = data[self.start : self.start + self.element.width]
+        number = element.as_signed() if self.element.signed else element
+        result = Signal(self.shape, name=name)
+        parts = []
+        for k, digit in enumerate(self.digits):
+            part = Signal(self.shape, name=f"{name}_turn{k}")
+            m.d.comb += part.eq((Const(0), number, number << 1)[abs(digit)])
+            parts.append(~part if digit < 0 else part)
+        m.d.comb += result.eq(turn.choose(parts))
         return result
 
 
@@ -212,14 +340,19 @@ def _zeros(number: int) -> int:
     return (number & -number).bit_length() - 1
 
 
-def _terms(intervals: Sequence[tuple[int, int]], weights: Sequence[int]) -> list[Term]:
-    """Return the signed digits of all weights as terms over the channel's elements."""
-    terms, start = [], 0
-    for interval, weight in zip(intervals, weights, strict=True):
-        shape = interval_shape(*interval)
-        terms += [Term(shape, sign, shift, start=start) for sign, shift in signed_digits(weight)]
-        start += shape.width
-    return terms
+def _radix4(numbers: Sequence[int]) -> list[list[int]]:
+    """Return the digits of numbers from -2 to 2, the least significant first, as many of each.
+
+    They are pairs of canonical signed digits.
+    """
+    found = []
+    for number in numbers:
+        digits = dict[int, int]()
+        for sign, shift in signed_digits(number):
+            digits[shift // 2] = sign << shift % 2
+        found.append(digits)
+    length = 1 + max((at for digits in found for at in digits), default=0)
+    return [[digits.get(at, 0) for at in range(length)] for digits in found]
 
 
 def _above(value: Value, bound: int) -> Value:

@@ -26,13 +26,16 @@ class FoldedCore(wiring.Component):
     numbers of elements and inputs are legal: a last chunk is filled up with inputs that add
     nothing, and what a last group has too much is dropped.
 
+    A core may have the weights of several layers, which take turns: each patch is for the next
+    of them. Few words of a memory are constants that a multiplexer chooses from.
+
     Latency from the first cycle of a patch to its output word: ``latency`` cycles, which are
     ``steps * folds + 3`` and those of the popcount.
 
     Parameters
     ----------
     weights
-        uint8 bits (channels, inputs).
+        uint8 bits (channels, inputs); the channels of all turns one behind the other.
     constants
         int64 (border classes, channels). The value of a channel is the number of inputs that
         agree with its weights where they are bits, else the signed sum. With thresholds the bit
@@ -47,6 +50,8 @@ class FoldedCore(wiring.Component):
         Adder levels between registers of the popcounts, or None.
     sums
         Scale and output format (width, signed) of a layer that gives sums; None for bits.
+    turns
+        Layers that take turns.
 
     Attributes
     ----------
@@ -73,8 +78,10 @@ class FoldedCore(wiring.Component):
         element_signed: bool = False,
         pipeline: int | None = None,
         sums: tuple[int, int, bool] | None = None,
+        turns: int = 1,
     ) -> None:
-        self._channels, self._inputs = weights.shape
+        self._turns, self._inputs = turns, weights.shape[1]
+        self._channels = weights.shape[0] // turns
         self.classes = len(constants)
         self._pes, self._simd = pes, simd
         self._steps, self._folds = -(-self._inputs // simd), -(-self._channels // pes)
@@ -112,20 +119,21 @@ class FoldedCore(wiring.Component):
         )
 
     def _weight_words(self, weights: NDArray[np.uint8]) -> list[int]:
-        """Return the words of the weight memory: group by group, chunk by chunk."""
+        """Return the words of the weight memory: turn by turn, group by group, chunk by chunk."""
         # A filling input is 0, which disagrees with the weight 1 and adds nothing to a sum.
-        full = np.ones((self._folds * self._pes, self._steps * self._simd), np.uint8)
-        full[: self._channels, : self._inputs] = weights
-        parts = full.reshape(self._folds, self._pes, self._steps, self._simd)
-        rows = parts.transpose(0, 2, 1, 3).reshape(self.cycles, -1)
+        shape = self._turns, self._folds * self._pes, self._steps * self._simd
+        full = np.ones(shape, np.uint8)
+        full[:, : self._channels, : self._inputs] = weights.reshape(self._turns, -1, self._inputs)
+        parts = full.reshape(-1, self._pes, self._steps, self._simd)
+        rows = parts.transpose(0, 2, 1, 3).reshape(self._turns * self.cycles, -1)
         packed = np.packbits(rows, axis=1, bitorder="little")
         return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
     def _constant_words(self, constants: NDArray[np.int64]) -> list[int]:
-        """Return the words of the memory of constants: class by class, group by group."""
+        """Return the words of the memory of constants: class by class, and so on."""
         width = max(self._constant.width, 1)
-        full = np.zeros((self.classes, self._folds * self._pes), np.int64)
-        full[:, : self._channels] = constants
+        full = np.zeros((self.classes, self._turns, self._folds * self._pes), np.int64)
+        full[:, :, : self._channels] = constants.reshape(self.classes, self._turns, -1)
         mask = (1 << width) - 1
         return [
             sum((int(value) & mask) << k * width for k, value in enumerate(row))
@@ -136,35 +144,38 @@ class FoldedCore(wiring.Component):
         """Return schedule, memories, processing elements and the collected word."""
         m = Module()
         go, completes = Signal(), Signal()
-        step, fold = Signal(range(self._steps)), Signal(range(self._folds))
-        at = Signal(range(self.cycles))
-        last_step, last_fold = Signal(), Signal()
+        groups = self._turns * self._folds  # of channels, in all turns
+        step, fold, group = (Signal(range(n)) for n in (self._steps, self._folds, groups))
+        at = Signal(range(self._turns * self.cycles))
+        last_step, last_fold, last_group = Signal(), Signal(), Signal()
         m.d.comb += [
             last_step.eq(step == self._steps - 1),
             last_fold.eq(fold == self._folds - 1),
+            last_group.eq(group == groups - 1),
             go.eq(~(completes & self.o.valid & ~self.o.ready)),
             self.i.ready.eq(go & last_step & last_fold),
         ]
         with m.If(go & self.i.valid):
             m.d.sync += [
                 step.eq(Mux(last_step, 0, step + 1)),
-                at.eq(Mux(last_step & last_fold, 0, at + 1)),
+                at.eq(Mux(last_step & last_group, 0, at + 1)),
             ]
             with m.If(last_step):
-                m.d.sync += fold.eq(Mux(last_fold, 0, fold + 1))
+                m.d.sync += [
+                    fold.eq(Mux(last_fold, 0, fold + 1)),
+                    group.eq(Mux(last_group, 0, group + 1)),
+                ]
 
         # First chunk and weights, then the popcount's own registers, behind them the sums of a
         # chunk, and at last values and constants.
         summed = 1 + self._delay
         valid, last, ends = Signal(summed + 2), Signal(summed + 2), Signal(summed + 2)
         first = Signal(summed + 1)
-        place = [
-            Signal(range(self.classes * self._folds), name=f"place{k}") for k in range(summed + 1)
-        ]
+        place = [Signal(range(self.classes * groups), name=f"place{k}") for k in range(summed + 1)]
         chunk = Signal(self._simd * self._element.width, reset_less=True)
-        start = fold
+        start: Value = group
         if self.classes > 1:
-            start = fold + self.i.p.border * self._folds
+            start = group + self.i.p.border * groups
         bits = len(chunk)
         filled = Cat(self.i.p.data, Const(0, self._steps * bits - len(self.i.p.data)))
         chunks = Array(filled[at : at + bits] for at in range(0, len(filled), bits))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .pipeline import Pipeline, advance_stream, delayed
 from .sums import interval_shape
+from .turns import Turn
 
 __all__ = ["QuantizeUnit"]
 
@@ -28,7 +29,9 @@ class QuantizeUnit(wiring.Component):
     to three bits compare with all levels, which are constants, and each step chooses one of the
     results by the bits before. In wider ones a step chooses its level by them and compares with
     that, as a choice of constants is smaller than many comparisons. Levels out of reach cost
-    nothing.
+    nothing. A channel that falls counts the levels that it does not pass, and inverts the code.
+
+    Several sets of levels may take turns, one a beat.
 
     Throughput one beat a cycle; latency ``latency`` cycles.
 
@@ -37,9 +40,11 @@ class QuantizeUnit(wiring.Component):
     low, high
         Interval of an element, as a number: bits are 0 and 1.
     direction
-        int8 (channels,): +1 passes ``value >= level``, -1 passes ``value <= level``.
+        int8 (turns, channels), or (channels,) without turns: +1 passes ``value >= level``, -1
+        passes ``value <= level``.
     levels
-        int64 (channels, count), from the first that is passed to the last.
+        int64 (turns, channels, count), or (channels, count), from the first that is passed to the
+        last.
     pipeline
         Adder levels between registers, or None for no register but the output's. Comparing with
         all levels is one level, a search has one for each bit.
@@ -68,16 +73,17 @@ class QuantizeUnit(wiring.Component):
     ) -> None:
         self._pipeline = Pipeline(pipeline)
         self._interval = low, high
-        self._bits = levels.shape[1].bit_length()
-        self._rows = [
-            (facing, self._reached(facing, row))
-            for facing, row in zip(direction.tolist(), levels, strict=True)
-        ]
+        *_, channels, count = levels.shape
+        self._bits = count.bit_length()
+        facing = direction.reshape(-1, channels)
+        self._turns = len(facing)
+        rising = facing > 0
+        self._levels = self._rising_levels(rising, levels.reshape(-1, channels, count))
+        self._falls = (~rising).T.astype(int).tolist()
         self._compares_all = self._bits <= _COMPARED_BITS
         self.level = 1 if self._compares_all else self._bits
         self.latency = self._pipeline.stage(self.level) + 1
         self._element = interval_shape(low, high)
-        channels = len(direction)
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(channels * self._element.width))),
@@ -85,25 +91,35 @@ class QuantizeUnit(wiring.Component):
             }
         )
 
-    def _reached(self, facing: int, levels: NDArray[np.int64]) -> list[int]:
-        """Return as many levels as a code can count, those out of reach as near as possible.
+    def _rising_levels(
+        self, rising: NDArray[np.bool_], levels: NDArray[np.int64]
+    ) -> list[list[list[int]]]:
+        """Return as many ascending levels as a code can count, by channel, level and turn.
 
-        No value passes those behind the last.
+        Levels out of reach are as near as possible. No value passes those behind the last; where
+        a channel falls, every value passes those before the first, which makes it the last.
         """
         low, high = self._interval
-        never = high + 1 if facing > 0 else low - 1
-        reached = levels.clip(min(low, never), max(high, never)).tolist()
-        return [*reached, *[never] * ((1 << self._bits) - 1 - len(reached))]
+        behind = np.full((*levels.shape[:2], (1 << self._bits) - 1 - levels.shape[2]), high + 1)
+        up = np.concatenate([levels.clip(low, high + 1), behind], axis=2)
+        # value <= level is what value >= level + 1 is not
+        down = np.concatenate([levels.clip(low - 1, high) + 1, behind - (high + 1 - low)], axis=2)
+        found = np.where(rising[:, :, None], up, down[:, :, ::-1])
+        return found.transpose(1, 2, 0).tolist()
 
     def elaborate(self, platform: object) -> Module:
         """Return one search a channel and the output's register."""
         m = Module()
         advance = advance_stream(m, self.i.valid, self.i.ready, self.o, self.latency)
+        turn = Turn(m, self._turns, self.i.valid & self.i.ready)
         codes = []
-        for number, (facing, levels) in enumerate(self._rows):
+        for number, (falls, levels) in enumerate(zip(self._falls, self._levels, strict=True)):
             element = self.i.payload.word_select(number, self._element.width)
             value = element.as_signed() if self._element.signed else element
-            codes.append(self._search(m, value, facing, levels, f"channel{number}", advance))
+            code = self._search(m, value, levels, f"channel{number}", turn, advance)
+            late = turn.delayed(m, self._pipeline.stage(self.level), advance)
+            fall = late.constant(m, f"channel{number}_falls", falls)
+            codes.append(code ^ fall.replicate(self._bits))
         register = Signal(self.o.payload.shape(), name="register", reset_less=True)
         m.d.comb += self.o.payload.eq(register)
         with m.If(advance):
@@ -111,9 +127,15 @@ class QuantizeUnit(wiring.Component):
         return m
 
     def _search(
-        self, m: Module, value: Value, facing: int, levels: Sequence[int], name: str, advance: Value
+        self,
+        m: Module,
+        value: Value,
+        levels: Sequence[Sequence[int]],
+        name: str,
+        turn: Turn,
+        advance: Value,
     ) -> Value:
-        """Return the code of a value."""
+        """Return how many ascending levels a value passes."""
         code: Value = Const(0, 0)
         for step in range(self._bits):
             cycles = 0 if self._compares_all else self._pipeline.registers(step, step + 1)
@@ -123,24 +145,35 @@ class QuantizeUnit(wiring.Component):
             choice = levels[half - 1 :: 2 * half]
             passes = Signal(name=f"{name}_passes{step}")
             if self._compares_all:
-                compared = [self._passes(value, facing, level) for level in choice]
+                compared = [
+                    self._passes(m, value, level, f"{name}_level{step}_{k}", turn)
+                    for k, level in enumerate(choice)
+                ]
                 m.d.comb += passes.eq(_chosen(code, compared))
             else:
-                shape = interval_shape(min(*choice, 0), max(choice))
+                ends = [end for level in choice for end in (min(level), max(level))]
+                shape = interval_shape(min(ends), max(ends))
+                now = turn.delayed(m, self._pipeline.stage(step + 1), advance)
+                constants = [
+                    now.constant(m, f"{name}_level{step}_{k}", level)
+                    for k, level in enumerate(choice)
+                ]
                 chosen = Signal(shape, name=f"{name}_level{step}")
-                m.d.comb += chosen.eq(_chosen(code, [Const(level, shape) for level in choice]))
-                m.d.comb += passes.eq(value >= chosen if facing > 0 else value <= chosen)
+                m.d.comb += chosen.eq(_chosen(code, constants))
+                m.d.comb += passes.eq(value >= chosen)
             code = Cat(passes, code)
         return code
 
-    def _passes(self, value: Value, facing: int, level: int) -> Value:
-        """Return whether a value passes a level, which may be out of reach."""
+    def _passes(
+        self, m: Module, value: Value, level: Sequence[int], name: str, turn: Turn
+    ) -> Value:
+        """Return whether a value passes the level of the turn, which may be out of reach."""
         low, high = self._interval
-        if level > high if facing > 0 else level < low:
+        if min(level) > high:
             return Const(0, 1)
-        if level <= low if facing > 0 else level >= high:
+        if max(level) <= low:
             return Const(1, 1)
-        return value >= level if facing > 0 else value <= level
+        return value >= turn.constant(m, name, level)
 
 
 def _chosen(number: Value, values: Sequence[Value]) -> Value:

@@ -33,6 +33,9 @@ class Windows:
         (vertical, horizontal).
     padding
         (top, left, bottom, right) positions.
+    turns
+        Maps that take turns: each position of all of them comes before the next one of any. They
+        are one map of so many columns for each, and everything below but ``outputs`` counts these.
     """
 
     size: tuple[int, int]
@@ -40,6 +43,7 @@ class Windows:
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    turns: int = 1
 
     @cached_property
     def outputs(self) -> tuple[int, int]:
@@ -52,6 +56,11 @@ class Windows:
             found.append(room // self.stride[axis] + 1)
         return found[0], found[1]
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Return rows and columns of all maps together."""
+        return self.size[0], self.size[1] * self.turns
+
     @cached_property
     def masked(self) -> bool:
         """Return whether padding needs no positions: each window has an origin on the map."""
@@ -63,8 +72,10 @@ class Windows:
     def offsets(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return rows and columns of the taps, from the origin of the window."""
         rows, columns = (
-            tuple(k * d - p for k in range(n))
-            for n, d, p in zip(self.kernel, self.dilation, self.padding[:2], strict=True)
+            tuple((k * d - p) * turns for k in range(n))
+            for n, d, p, turns in zip(
+                self.kernel, self.dilation, self.padding[:2], (1, self.turns), strict=True
+            )
         )
         return rows, columns
 
@@ -77,18 +88,25 @@ class Windows:
     def reads(self) -> frozenset[int]:
         """Return how far behind the origin in raster order taps read that meet the map."""
         return frozenset(
-            y * self.size[1] + x
+            y * self.grid[1] + x
             for y, x in product(*self.offsets)
             if self.meets(0, y) and self.meets(1, x)
         )
 
-    def origins(self, axis: int) -> range:
+    def origins(self, axis: int) -> list[int]:
         """Return the origins of the windows along an axis."""
-        return range(0, self.outputs[axis] * self.stride[axis], self.stride[axis])
+        turns = self.turns if axis else 1
+        firsts = range(0, self.outputs[axis] * self.stride[axis] * turns, self.stride[axis] * turns)
+        return [first + turn for first in firsts for turn in range(turns)]
+
+    def output_at(self, axis: int) -> list[int]:
+        """Return for each position of an axis the row or column of the last output before."""
+        step = self.stride[axis] * (self.turns if axis else 1)
+        return [min(at // step, self.outputs[axis] - 1) for at in range(self.grid[axis])]
 
     def inside(self, axis: int, offset: int) -> list[bool]:
         """Return for each position of an axis whether a tap of a window there is on the map."""
-        return [0 <= at + offset < self.size[axis] for at in range(self.size[axis])]
+        return [0 <= at + offset < self.grid[axis] for at in range(self.grid[axis])]
 
     def meets(self, axis: int, offset: int) -> bool:
         """Return whether a tap is on the map for any window."""
@@ -96,7 +114,7 @@ class Windows:
 
     def due(self) -> NDArray[np.bool_]:
         """Return bool (positions,): whether a window is complete when a position has come."""
-        starts = np.zeros(self.size, np.bool_)
+        starts = np.zeros(self.grid, np.bool_)
         starts[np.ix_(self.origins(0), self.origins(1))] = True
         return np.roll(starts.reshape(-1), self.ahead)
 
@@ -130,6 +148,8 @@ class SlidingWindow(wiring.Component):
     border
         int64 (output height, output width): class of each output position, the sum of a class of
         its row and one of its column; None where there is one class.
+    turns
+        Maps that take turns, a position of each (see :class:`Windows`).
 
     Attributes
     ----------
@@ -156,11 +176,12 @@ class SlidingWindow(wiring.Component):
         padding: tuple[int, int, int, int] = (0, 0, 0, 0),
         filler: int = 0,
         border: NDArray[np.int64] | None = None,
+        turns: int = 1,
     ) -> None:
-        self._windows = Windows(size, kernel, stride, dilation, padding)
+        self._windows = Windows(size, kernel, stride, dilation, padding, turns)
         assert self._windows.masked, "a window has no origin on the map: put a Pad before it"
         self.outputs, self.ahead = self._windows.outputs, self._windows.ahead
-        self._size, self._word, self._stride = size, word, stride
+        self._size, self._word = self._windows.grid, word
         self._filler = filler
         self._classes = 1 if border is None else int(border.max()) + 1
         self._border = np.zeros(self.outputs, np.int64) if border is None else border
@@ -218,7 +239,7 @@ class SlidingWindow(wiring.Component):
             _lookup(
                 m,
                 at[axis],
-                [int(n in self._windows.origins(axis)) for n in range(self._size[axis])],
+                np.isin(np.arange(self._size[axis]), self._windows.origins(axis)).tolist(),
                 f"starts{axis}",
             )
             for axis in range(2)
@@ -247,17 +268,17 @@ class SlidingWindow(wiring.Component):
             columns = self._border.min(axis=0)
             assert (rows[:, None] + columns[None, :] == self._border).all()
             m.d.comb += self.o.p.border.eq(
-                _lookup(m, at[0], np.repeat(rows, self._stride[0]).tolist(), "row_class")
-                + _lookup(m, at[1], np.repeat(columns, self._stride[1]).tolist(), "column_class")
+                _lookup(m, at[0], rows[self._windows.output_at(0)].tolist(), "row_class")
+                + _lookup(m, at[1], columns[self._windows.output_at(1)].tolist(), "column_class")
             )
         return m
 
     def _needed(self, axis: int, offset: int) -> list[int]:
         """Return whether a tap is inside at each origin; what lies between repeats it."""
-        inside = self._windows.inside(axis, offset)
-        return [
-            int(inside[at // s * s]) for s in [self._stride[axis]] for at in range(self._size[axis])
-        ]
+        inside = np.array(self._windows.inside(axis, offset))[self._windows.origins(axis)]
+        turns = self._windows.turns if axis else 1
+        at: list[int] = inside[::turns][self._windows.output_at(axis)].astype(int).tolist()
+        return at
 
     def _masked(self, word: Value, inside: Value) -> Value:
         """Return a word, or the filler outside of the map."""

@@ -1,4 +1,4 @@
-"""Streams of words: collecting them, cutting them up, and holding them for a while."""
+"""Streams of words: collecting, repeating, cutting them up, and holding them for a while."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Fifo", "Gather", "Split"]
+__all__ = ["Fifo", "Gather", "Repeat", "Slice", "Split"]
 
 
 def _ports(i: Shape | int, o: Shape | int) -> dict[str, wiring.Member]:
@@ -109,6 +109,76 @@ class Split(wiring.Component):
                 place.eq(Mux(self.i.ready, 0, place + 1)),
                 done.eq(Mux(ends, 0, done + 1)),
             ]
+        return m
+
+
+class Repeat(wiring.Component):
+    """Every word several times.
+
+    Throughput one beat a cycle out; latency none.
+
+    Parameters
+    ----------
+    word
+        Bits of a word.
+    count
+        How often each comes.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``
+    o : stream of ``unsigned(word)``
+    """
+
+    def __init__(self, word: int, count: int) -> None:
+        self._count = count
+        super().__init__(_ports(word, word))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return how often the word has gone."""
+        m = Module()
+        turn = Signal(range(self._count))
+        last = Signal()
+        m.d.comb += [
+            last.eq(turn == self._count - 1),
+            self.o.valid.eq(self.i.valid),
+            self.o.payload.eq(self.i.payload),
+            self.i.ready.eq(self.o.ready & last),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += turn.eq(Mux(last, 0, turn + 1))
+        return m
+
+
+class Slice(wiring.Component):
+    """Some bits of every word: wires.
+
+    Parameters
+    ----------
+    word
+        Bits of a word.
+    start, bits
+        The first of them and how many.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``
+    o : stream of ``unsigned(bits)``
+    """
+
+    def __init__(self, word: int, start: int, bits: int) -> None:
+        assert 0 <= start <= start + bits <= word
+        self._start = start
+        super().__init__(_ports(word, bits))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the wires."""
+        m = Module()
+        m.d.comb += [
+            self.o.payload.eq(self.i.payload[self._start :]),
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready),
+        ]
         return m
 
 

@@ -153,21 +153,24 @@ STREAM_MUTANTS = {
                                      "go.eq(~(completes & self.o.valid & ~self.o.ready))",
                                      "go.eq(1)"),
     "filling_counts": ("folded", "full = np.ones(", "full = np.zeros("),
-    "class_of_constants_forgotten": ("folded", "fold + self.i.p.border * self._folds", "fold + 0"),
+    "class_of_constants_forgotten": ("folded", "group + self.i.p.border * groups", "fold + 0"),
     "groups_in_wrong_order": ("folded", "Cat(*held, group)", "Cat(group, *held)"),
 }  # fmt: skip
 
 AFFINE_MUTANTS = {
-    "half_even": ("affine", "half = (1 << shift) >> 1", "half = max(((1 << shift) >> 1) - 1, 0)"),
-    "not_rounded": ("affine", "constant + half", "constant"),
-    "upper_saturation_missing": ("affine", "if self._high > high:", "if False:"),
-    "lower_saturation_missing": ("affine", "if self._low < low:", "if False:"),
+    "half_down": ("affine", "half = (1 << shift) >> 1", "half = max(((1 << shift) >> 1) - 1, 0)"),
+    "half_even": ("affine", "shifted.eq(self._sum.o >> self._shift)",
+                  "shifted.eq((self._sum.o >> self._shift) - (self._sum.o[:self._shift + 1] =="
+                  " 1 << self._shift) * bool(self._shift))"),
+    "not_rounded": ("affine", "(offset + half).T", "offset.T"),
+    "upper_saturation_missing": ("affine", "if span[1] > form[1]:", "if False:"),
+    "lower_saturation_missing": ("affine", "if span[0] < form[0]:", "if False:"),
     "top_bit_missing_above": ("affine", "bound.bit_length() :]", "bound.bit_length() + 1 :]"),
     "top_bit_missing_below": ("affine", "(-bound - 1).bit_length() :]",
                               "(-bound - 1).bit_length() + 1 :]"),
     "upper_bound_off_by_one": ("affine", "return value > bound", "return value > bound + 1"),
     "lower_bound_off_by_one": ("affine", "return value < bound", "return value + 1 < bound"),
-    "weights_swapped": ("affine", "weights.T.tolist()", "weights.T[:, ::-1].tolist()"),
+    "weights_swapped": ("affine", "weights.transpose(2, 0, 1)", "weights.transpose(2, 0, 1)[:, :, ::-1]"),
     "channels_swapped": ("affine", "word_select(number, ", "word_select(0, "),
     "digit_has_wrong_sign": ("affine", "Term(shape, sign,", "Term(shape, 1,"),
     "join_takes_too_early": ("affine", "source.valid for source in sources).all()",
@@ -182,21 +185,21 @@ AFFINE_MUTANTS = {
 }  # fmt: skip
 
 QUANTIZE_MUTANTS = {
-    "level_off_by_one": ("quantize", "return value >= level", "return value > level"),
-    "falling_level_off_by_one": ("quantize", "else value <= level", "else value < level"),
+    "level_off_by_one": ("quantize", "return value >= turn", "return value > turn"),
+    "falling_level_off_by_one": ("quantize", "levels.clip(low - 1, high) + 1",
+                                 "levels.clip(low - 1, high)"),
     "chosen_level_off_by_one": ("quantize", "passes.eq(value >= chosen",
                                 "passes.eq(value > chosen"),
-    "direction_ignored": ("quantize", "else value <= chosen", "else value >= chosen"),
+    "direction_ignored": ("quantize", "code ^ fall", "code ^ 0 * fall"),
     "levels_of_another_step": ("quantize", "levels[half - 1 :: 2 * half]", "levels[:: 2 * half]"),
     "halves_swapped": ("quantize", "Mux(number[-1], upper, lower)",
                        "Mux(number[-1], lower, upper)"),
     "code_reversed": ("quantize", "code = Cat(passes, code)", "code = Cat(code, passes)"),
-    "passed_behind_the_last": ("quantize", "[*reached, *[never]", "[*reached, *[reached[-1]]"),
+    "passed_behind_the_last": ("quantize", "levels.shape[2]), high + 1)", "levels.shape[2]), high)"),
     "value_not_delayed": ("quantize", "value = delayed(m, value, cycles",
                           "value = delayed(m, value, 0"),
     "codes_ignore_stalls": ("quantize", "with m.If(advance):", "with m.If(1):"),
-    "highest_level_out_of_reach": ("quantize", "if level > high if facing",
-                                   "if level >= high if facing"),
+    "highest_level_out_of_reach": ("quantize", "min(level) > high", "min(level) >= high"),
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Case:
         return [Tensor(self.values[0].shape[1:], form) for form in self.formats]
 
     def unit(self, module: Any = true_module) -> Any:
-        return module.AffineUnit(**affine_options(self.layer, self.sources, self.pipeline))
+        return module.AffineUnit(**affine_options([self.layer], self.sources, self.pipeline))
 
     def streams(self) -> dict[str, list[int]]:
         return {

@@ -48,7 +48,7 @@ class Case:
         words = pack_words(values, self.form.width)
         expected = pack_words(codes, layer.output(source).format.width)
         for stall in stalls:
-            unit = module.QuantizeUnit(**quantize_options(layer, source, self.pipeline))
+            unit = module.QuantizeUnit(**quantize_options([layer], source, self.pipeline))
             trace = send_words(unit, words, len(words), stall=stall)
             assert trace.words == expected
             steady = list(range(unit.latency, unit.latency + len(words)))
