@@ -19,6 +19,7 @@ from typing import Any
 
 from . import compression, inspection
 from .accelerator import NetworkBuild, generate_network, network_directory, place, simulate_network
+from .board import build_board
 from .compression import Compression
 from .emit.build import check_target, write_build
 from .emit.layer import LayerFiles
@@ -54,6 +55,7 @@ __all__ = [
     "LayerSynthesis",
     "NetworkBuild",
     "TrainingResult",
+    "build_board",
     "compress",
     "generate",
     "generate_engine",

@@ -11,6 +11,7 @@ from pathlib import Path
 __all__ = [
     "Bnn2hwError",
     "BuildError",
+    "HostError",
     "ImportFailure",
     "ModelError",
     "PlanError",
@@ -93,6 +94,10 @@ class PlanError(Bnn2hwError):
 
 class BuildError(Bnn2hwError):
     """A build directory that cannot be written or read."""
+
+
+class HostError(Bnn2hwError):
+    """A board that does not answer, or not as it should."""
 
 
 class ToolError(Bnn2hwError):

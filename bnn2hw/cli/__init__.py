@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from ..errors import Bnn2hwError
-from . import compress, doctor, engine, generate, import_, inspect, simulate, synth, timeline, train
+from . import (
+    board,
+    compress,
+    doctor,
+    engine,
+    generate,
+    import_,
+    inspect,
+    simulate,
+    synth,
+    timeline,
+    train,
+)
 
 __all__ = ["app", "main"]
 
@@ -37,6 +49,7 @@ app.command("generate")(generate.generate)
 app.command("engine")(engine.engine)
 app.command("simulate")(simulate.simulate)
 app.command("synth")(synth.synth)
+app.command("board")(board.board)
 app.command("inspect")(inspect.inspect)
 app.command("compress")(compress.compress)
 app.command("timeline")(timeline.timeline)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .stage import Beats
 
-__all__ = ["Field", "Frames", "write_bench_frames", "write_volume"]
+__all__ = ["Field", "Frames", "frame_bytes", "read_answers", "write_bench_frames", "write_volume"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def write_bench_frames(
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = min(len(values) for values in frames.edges.values())
-    texts = {"input": _hex(_frame_bytes(frames.images[:count], beats))}
+    texts = {"input": _hex(frame_bytes(frames.images[:count], beats))}
     for name, width in widths.items():
         values = frames.edges[name][:count]
         rows = values.reshape(count, -1, values.shape[-1])
@@ -87,12 +87,12 @@ def write_bench_frames(
 def write_volume(folder: Path, frames: Frames, beats: Beats, fields: Sequence[Field]) -> None:
     """Write the files of the compiled harness: ``frames.bin`` and ``expected.bin``."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "frames.bin").write_bytes(_frame_bytes(frames.images, beats).tobytes())
+    (folder / "frames.bin").write_bytes(frame_bytes(frames.images, beats).tobytes())
     (folder / "expected.bin").write_bytes(_answer_bytes(frames.answers, fields).tobytes())
 
 
-def _frame_bytes(images: NDArray[np.int64], beats: Beats) -> NDArray[np.uint8]:
-    """Return the beats of images, uint8 (count, beats, bytes of a beat)."""
+def frame_bytes(images: NDArray[np.int64], beats: Beats) -> NDArray[np.uint8]:
+    """Return the beats of images, int64 (count, *shape): uint8 (count, beats, bytes of a beat)."""
     count, channels = len(images), images.shape[-1]
     rows = images.reshape(count, -1, channels)
     axis, multiple = (1, beats.split) if beats.split > 1 else (2, beats.elements)
@@ -109,6 +109,29 @@ def _answer_bytes(
     return _pack(
         np.concatenate([_bits(answers[field.name], field.width) for field in fields], axis=2)
     )
+
+
+def read_answers(words: NDArray[np.uint8], fields: Sequence[Field]) -> dict[str, NDArray[np.int64]]:
+    """Return the fields of answers, int64 (count, beats, elements) by name.
+
+    Parameters
+    ----------
+    words
+        uint8 (count, beats, bytes of a beat).
+    fields
+        Of a beat, the first at the LSB.
+    """
+    bits = np.unpackbits(words, axis=2, bitorder="little").astype(np.int64)
+    found, start = {}, 0
+    for field in fields:
+        stop = start + field.elements * field.width
+        weights = 1 << np.arange(field.width, dtype=np.int64)
+        if field.signed:
+            weights[-1] *= -1
+        shape = (*words.shape[:2], field.elements, field.width)
+        found[field.name] = bits[:, :, start:stop].reshape(shape) @ weights
+        start = stop
+    return found
 
 
 def _bits(rows: NDArray[np.int64], width: int) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ _KEYS = {
         "verilator_flags",
         "make_flags",
     ),
+    "board": ("network", "top", "board", "link", "input", "output", "commands", "bitstream"),
     "network": (
         "network",
         "top",

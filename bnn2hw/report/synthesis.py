@@ -7,7 +7,7 @@ from typing import Any
 
 from .tables import Table, number, ratio
 
-__all__ = ["placement_table", "synthesis_table"]
+__all__ = ["board_table", "placement_table", "synthesis_table"]
 
 
 def synthesis_table(results: Sequence[Mapping[str, Any]]) -> Table:
@@ -58,16 +58,11 @@ def placement_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """Return the table of places and routes, as :func:`bnn2hw.api.place` gives them as JSON."""
     rows = []
     for item in results:
-        cells = ", ".join(
-            f"{number(used)} {cell} ({100 * used / item['available'][cell]:.0f} %)"
-            for cell, used in item["used"].items()
-            if item["available"][cell] >= 20
-        )
         rows.append(
             [
                 item["network"],
                 item["device"],
-                cells,
+                _cells(item),
                 f"{item['clock']:.1f}",
                 number(item["interval"]),
                 number(round(item["images_per_second"])),
@@ -79,3 +74,30 @@ def placement_table(results: Sequence[Mapping[str, Any]]) -> Table:
         "network", "device", "cells", "MHz", "cycles/image", "images/s", "seconds", "bitstream",
     ]  # fmt: skip
     return Table(headers, rows, left=(0, 1, 2, 7))
+
+
+def board_table(results: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of networks on boards, as :func:`bnn2hw.api.build_board` gives them."""
+    rows = [
+        [
+            item["network"],
+            item["board"],
+            _cells(item),
+            f"{item['clock']:g}",
+            f"{item['reached']:.1f}",
+            f"{item['seconds'][0]:.0f} + {item['seconds'][1]:.0f}",
+            item["file"],
+        ]
+        for item in results
+    ]
+    headers = ["network", "board", "cells", "MHz", "MHz reached", "seconds", "bitstream"]
+    return Table(headers, rows, left=(0, 1, 2, 6))
+
+
+def _cells(item: Mapping[str, Any]) -> str:
+    """Return the cells that nextpnr used, and their share of what there is."""
+    return ", ".join(
+        f"{number(used)} {cell} ({100 * used / item['available'][cell]:.0f} %)"
+        for cell, used in item["used"].items()
+        if item["available"][cell] >= 20
+    )

@@ -16,7 +16,7 @@ from ..emit.manifest import read_manifest
 from ..errors import SynthesisError, ToolError, UsageError
 from ..toolchain import find_nextpnr, find_yosys, run_tool
 
-__all__ = ["DEVICES", "Device", "Placement", "place_and_route"]
+__all__ = ["DEVICES", "Device", "Placement", "misfit", "place_and_route"]
 
 Progress = Callable[[str], None]
 
@@ -207,11 +207,11 @@ def _place(results: Path, netlist: str, device: str, chosen: Device, clock: floa
     except ToolError as error:
         (results / f"{device}-pnr.log").write_text(error.log, encoding="utf-8")
         raise SynthesisError(
-            _misfit(error.log, device) or error.what, file=results / f"{device}-pnr.log"
+            misfit(error.log, device) or error.what, file=results / f"{device}-pnr.log"
         ) from None
 
 
-def _misfit(log: str, device: str) -> str | None:
+def misfit(log: str, device: str) -> str | None:
     """Return which cells a device has too few of, from nextpnr's table of utilisation."""
     lacking = []
     for line in log.splitlines():

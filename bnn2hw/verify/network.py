@@ -20,7 +20,7 @@ from ..toolchain import find_verilator, verilator_environment
 from .bench import build_bench, run_bench
 from .frames import make_frames, make_images
 
-__all__ = ["NetworkSimulation", "simulate_network"]
+__all__ = ["NetworkSimulation", "build_harness", "simulate_network"]
 
 Progress = Callable[[str], None]
 
@@ -123,7 +123,7 @@ def simulate_network(
         progress(f"{name}: every edge, with stalls")
         report = run_bench(directory, build, top, "vectors", seed, stall, waves)
         progress(f"{name}: Verilator build of the harness")
-        harness = _build_harness(directory, top, manifest)
+        harness = build_harness(directory, top, manifest)
         progress(f"{name}: {len(pictures)} frames, without and with stalls")
         plain = _run_harness(harness, results, len(pictures), 0, seed)
         stalled = _run_harness(harness, results, len(pictures), stall, seed)
@@ -168,7 +168,7 @@ def _write_frames(
     write_volume(results / "volume", frames, beats, fields)
 
 
-def _build_harness(directory: Path, top: str, manifest: dict[str, Any]) -> Path:
+def build_harness(directory: Path, top: str, manifest: dict[str, Any]) -> Path:
     """Return the compiled harness, made by Verilator unless it is there."""
     flags = [str(flag) for flag in manifest["harness_flags"]]
     digest = hashlib.sha256()

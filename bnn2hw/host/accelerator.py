@@ -1,0 +1,178 @@
+"""A network on a board as a function of images."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..emit.frames import Field, frame_bytes, read_answers
+from ..emit.manifest import layer_directories, read_manifest
+from ..emit.stage import Beats
+from ..errors import HostError, UsageError
+from .packets import PacketReader, Transport, frame_packet
+from .serial_port import SerialPort
+
+__all__ = ["Accelerator"]
+
+
+class Accelerator:
+    """Sends images to a network on a board and reads what it makes of them.
+
+    A frame that was lost or spoilt is sent again; :attr:`faults` tells what happened.
+
+    Parameters
+    ----------
+    port
+        Name of a serial port, or a :class:`.Transport`.
+    directory
+        What ``bnn2hw board`` wrote.
+    retries
+        How often an image may fail before that is an error.
+    timeout
+        Seconds that an answer may take, on a serial port; None for a time that suits.
+
+    Raises
+    ------
+    BuildError
+        If there is no network of a board in the directory.
+    ToolError, HostError
+        As of :class:`.SerialPort`.
+    """
+
+    def __init__(
+        self,
+        port: str | Transport,
+        directory: str | Path,
+        *,
+        retries: int = 2,
+        timeout: float | None = None,
+    ) -> None:
+        (part,) = layer_directories(Path(directory), "board").values()
+        manifest = read_manifest(part, "board")
+        self._shape = tuple(manifest["input"]["shape"])
+        self._beats = Beats(**manifest["input"]["beats"])
+        self._signed = bool(manifest["input"]["signed"])
+        self._fields = [Field(**field) for field in manifest["output"]["fields"]]
+        self._answer_beats = int(manifest["output"]["beats"])
+        self._answer_size = -(-sum(f.elements * f.width for f in self._fields) // 8)
+        self._window = int(manifest["window"])
+        self._retries = retries
+        self._reader = PacketReader()
+        self._number = 0
+        #: What went wrong with frames that were then sent again, and packets that were none.
+        self.faults: list[str] = []
+        if isinstance(port, str):
+            size = self._beats.frame * -(-self._beats.elements * self._beats.width // 8)
+            baud = manifest["baud"]
+            if baud is None:
+                raise UsageError("this board has no UART", remedy="give a transport of bytes")
+            # Every byte may be an escape; the network itself takes a few intervals.
+            line = 2 * 10 * self._window * (size + self._answer_beats * self._answer_size) / baud
+            work = 8 * manifest["interval_cycles"] / manifest["clock_hz"]
+            port = SerialPort(port, baud, 0.5 + line + work if timeout is None else timeout)
+        self._port = port
+
+    def classify(self, images: ArrayLike) -> NDArray[np.int64]:
+        """Return the classes of images, int64 (count,).
+
+        Parameters and errors are those of :meth:`run`.
+
+        Raises
+        ------
+        UsageError
+            If the network gives no classes.
+        """
+        if self._fields[0].name != "class":
+            raise UsageError("this network gives no classes", remedy="call run")
+        return self.run(images)["class"].reshape(-1)
+
+    def run(self, images: ArrayLike) -> dict[str, NDArray[np.int64]]:
+        """Return the fields of the answers to images, int64 (count, beats, elements) by name.
+
+        Parameters
+        ----------
+        images
+            Integers (count, *input shape); bits for a network that reads bits.
+
+        Raises
+        ------
+        UsageError
+            If the images are not those of the network.
+        HostError
+            If an image has no good answer after all retries.
+        """
+        frames = [words.tobytes() for words in frame_bytes(self._checked(images), self._beats)]
+        size = self._answer_beats * self._answer_size
+        answers: dict[int, bytes] = {}
+        failed = [0] * len(frames)
+        waiting = deque(range(len(frames)))
+        sent: deque[tuple[int, int]] = deque()  # numbers and images without an answer, in order
+
+        def spoil(why: str) -> None:
+            """Send the image that has waited longest again."""
+            _, image = sent.popleft()
+            self.faults.append(f"image {image}: {why}")
+            failed[image] += 1
+            if failed[image] > self._retries:
+                raise HostError(
+                    f"image {image} failed {failed[image]} times, at last: {why}",
+                    remedy="check line, baud rate and bitstream",
+                )
+            waiting.append(image)
+
+        while sent or waiting:
+            while waiting and len(sent) < self._window:
+                sent.append((self._number, waiting.popleft()))
+                self._port.send(frame_packet(self._number, frames[sent[-1][1]]))
+                self._number = (self._number + 1) % 256
+            data = self._port.receive()
+            if not data:
+                # The line is silent, so none of them will come.
+                for _ in range(len(sent)):
+                    spoil("no answer came in time")
+            for answer in self._reader.read(data):
+                numbers = [number for number, _ in sent]
+                if answer is None:
+                    self.faults.append("a packet came that is no answer")
+                elif answer.number not in numbers:
+                    self.faults.append(
+                        f"an answer came to a frame that was not sent: {answer.status}"
+                    )
+                else:
+                    # Answers come in order, so those before this one are lost.
+                    for _ in range(numbers.index(answer.number)):
+                        spoil("its answer was lost")
+                    if answer.status:
+                        spoil(f"the board says {answer.status}")
+                    elif len(answer.data) != size:
+                        spoil(f"its answer has {len(answer.data)} bytes and not {size}")
+                    else:
+                        answers[sent.popleft()[1]] = answer.data
+        joined = b"".join(answers[image] for image in range(len(frames)))
+        shape = (len(frames), self._answer_beats, self._answer_size)
+        return read_answers(np.frombuffer(joined, np.uint8).reshape(shape), self._fields)
+
+    def _checked(self, images: ArrayLike) -> NDArray[np.int64]:
+        """Return images as int64, if they are those of the network."""
+        found = np.asarray(images)
+        if found.ndim != len(self._shape) + 1 or found.shape[1:] != self._shape:
+            raise UsageError(
+                f"images of shape {found.shape} are not (count, "
+                f"{', '.join(map(str, self._shape))})",
+                remedy="give images as the network reads them",
+            )
+        if not np.issubdtype(found.dtype, np.integer):
+            raise UsageError(f"images of {found.dtype} are no integers", remedy="convert them")
+        bits = self._beats.width
+        low, high = (
+            (-(1 << bits - 1), (1 << bits - 1) - 1) if self._signed else (0, (1 << bits) - 1)
+        )
+        if found.size and (found.min() < low or found.max() > high):
+            raise UsageError(
+                f"images hold {found.min()} to {found.max()}, the network reads {low} to {high}",
+                remedy="scale them as in training",
+            )
+        return found.astype(np.int64)
