@@ -14,7 +14,8 @@ from .engine_delta import DeltaAccumulators, DeltaWalk
 from .engine_lanes import Accumulators, SelectLanes, Thresholds, XnorLanes
 from .engine_load import Loader
 from .engine_memory import WeightStream
-from .engine_table import KernelTables, WordBanks, word_layout
+from .engine_table import KernelTables, WordBanks
+from .engine_word import word_layout
 
 __all__ = ["SequentialEngine"]
 
@@ -117,7 +118,7 @@ class SequentialEngine(wiring.Component):
         with m.If(advance):
             m.d.sync += [adding.eq(step), offers.eq(walk.offers), group.eq(walk.group)]
         if isinstance(walk, DeltaWalk):
-            complete = self._add_differences(m, walk, adding, group, advance)
+            complete = self._add_differences(m, walk, adding, advance)
         else:
             complete = self._add(m, walk, adding, advance)
 
@@ -145,37 +146,31 @@ class SequentialEngine(wiring.Component):
             accumulators.first.eq(first),
             accumulators.advance.eq(advance),
             accumulators.values.eq(self._lanes.o),
+            accumulators.carries.eq(self._lanes.carries),
         ]
         return accumulators.o
 
-    def _add_differences(
-        self, m: Module, walk: DeltaWalk, adding: Value, group: Value, advance: Value
-    ) -> Value:
+    def _add_differences(self, m: Module, walk: DeltaWalk, adding: Value, advance: Value) -> Value:
         """Return the running sums of the group that is read; add the values of other cycles."""
         program = self.program
         m.submodules.accumulators = accumulators = DeltaAccumulators(program)
-        first, fresh, reading = Signal(), Signal(), Signal()
-        pixel = Signal.like(walk.pixel)
+        first, fresh = Signal(), Signal()
         with m.If(advance):
-            m.d.sync += [
-                first.eq(walk.first_word),
-                fresh.eq(walk.fresh),
-                reading.eq(walk.reading),
-                pixel.eq(walk.pixel),
-            ]
+            m.d.sync += [first.eq(walk.first_word), fresh.eq(walk.fresh)]
         places = [
             self._weights.weights.word_select(lane, program.weight_bits)[program.index_bits :]
             for lane in range(program.lanes)
         ]
         m.d.comb += [
             accumulators.places.eq(Cat(*places)),
+            accumulators.pixel.eq(walk.pixel),
+            accumulators.group.eq(walk.group),
+            accumulators.reading.eq(walk.reading),
             accumulators.values.eq(self._lanes.o),
-            accumulators.pixel.eq(pixel),
-            accumulators.write.eq(adding & ~reading),
+            accumulators.carries.eq(self._lanes.carries),
+            accumulators.adding.eq(adding),
             accumulators.first.eq(first),
             accumulators.fresh.eq(fresh),
-            accumulators.reading.eq(adding & reading),
-            accumulators.group.eq(group),
             accumulators.advance.eq(advance),
         ]
         return accumulators.o

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from ..plan.engine_program import EngineProgram
+from .engine_lanes import add
 
 __all__ = ["DeltaAccumulators", "DeltaWalk"]
 
@@ -60,18 +61,18 @@ class DeltaAccumulators(wiring.Component):
 
     A value less the one before it is added to its place; a step that is repeated adds nothing so.
     Sums are taken modulo their width, which holds all that are read. Each lane has its own
-    memory, read in the same cycle in which it is written.
+    memory, and two adders: one takes the difference, the other adds it to its place, or in the
+    readout a place to the running sum.
 
     Members
     -------
     places : ``In(lanes * place_bits)``, those of the step, a cycle before its values
-    values : ``In(lanes * entry_width)``
-    pixel : ``In``
-    write : ``In(1)``, whether this cycle adds
-    first, fresh : ``In(1)``, whether it is in the first word, and whether in the first step of a
-        word
-    reading : ``In(1)``, whether this cycle reads a running sum instead
-    group : ``In``, the place that is read; they come in order
+    pixel, group : ``In``, of the step, a cycle before its values
+    reading : ``In(1)``, whether the step reads the running sums of the group instead, a cycle
+        before it does; groups come in order
+    values, carries : ``In(lanes * entry_width)``, ``In(lanes)``
+    adding : ``In(1)``, whether there is a step in this cycle
+    first, fresh : ``In(1)``, whether it is in the first word, and whether it is the first of a word
     advance : ``In(1)``
     o : ``Out(lanes * sum_width)``, the running sums
     """
@@ -81,57 +82,84 @@ class DeltaAccumulators(wiring.Component):
         super().__init__(
             {
                 "places": In(program.lanes * program.place_bits),
-                "values": In(program.lanes * program.entry_width),
                 "pixel": In(bits_for(program.pixels - 1)),
-                "write": In(1),
+                "group": In(bits_for(program.groups - 1)),
+                "reading": In(1),
+                "values": In(program.lanes * program.entry_width),
+                "carries": In(program.lanes),
+                "adding": In(1),
                 "first": In(1),
                 "fresh": In(1),
-                "reading": In(1),
-                "group": In(bits_for(program.groups - 1)),
                 "advance": In(1),
                 "o": Out(program.lanes * program.sum_width),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Return a memory, a difference, a sum and a running sum of each lane."""
+        """Return a memory, a difference and a sum of each lane."""
         m = Module()
         program = self._program
-        places = Signal(len(self.places), reset_less=True)
+        reading, starts = Signal(), Signal()
         with m.If(self.advance):
-            m.d.sync += places.eq(self.places)
+            m.d.sync += [reading.eq(self.reading), starts.eq(self.group == 0)]
         sums = []
         for lane in range(program.lanes):
-            place = places.word_select(lane, program.place_bits) if places.shape().width else None
-            value = self.values.word_select(lane, program.entry_width).as_signed()
-            sums.append(self._lane(m, lane, Const(0, 1) if place is None else place, value))
+            before = self._sum_before(m, lane, self.adding & ~reading)
+            change, carry = self._change(m, lane, self.adding & ~reading)
+            total = Signal(program.sum_width, name=f"sum{lane}")
+            earlier = self._delayed(m, total, self.adding & reading, f"earlier{lane}")
+            m.d.comb += total.eq(
+                add(
+                    Mux(self.first & ~reading, 0, before),
+                    Mux(reading, Mux(starts, 0, earlier.as_signed()), change),
+                    carry & ~reading,
+                )
+            )
+            sums.append(total)
         m.d.comb += self.o.eq(Cat(*sums))
         return m
 
-    def _lane(self, m: Module, lane: int, place: Value, value: Value) -> Value:
-        """Return the running sum of a lane."""
+    def _sum_before(self, m: Module, lane: int, write: Value) -> Value:
+        """Return what the step's place holds; the lane's sum is written back to it.
+
+        It is read a cycle before, when the step before it may be under way at the same place: the
+        memory gives what is written in the same cycle.
+        """
         program = self._program
         memory = Memory(shape=program.sum_width, depth=program.groups << len(self.pixel), init=[])
         m.submodules[f"places{lane}"] = memory
-        reader, writer = memory.read_port(domain="comb"), memory.write_port()
-        address = Cat(self.pixel, Mux(self.reading, self.group, place))
-        before = self._delayed(m, value, self.write, f"before{lane}")
-        change = value - Mux(self.fresh, 0, before.as_signed())
-        running = Signal(program.sum_width, name=f"running{lane}")
-        earlier = self._delayed(m, running, self.reading, f"earlier{lane}")
+        writer = memory.write_port()
+        reader = memory.read_port(transparent_for=(writer,))
+        place: Value = Const(0, 1)
+        if program.place_bits:
+            place = self.places.word_select(lane, program.place_bits)
+        address = Signal(len(reader.addr), name=f"address{lane}", reset_less=True)
+        with m.If(self.advance):
+            m.d.sync += address.eq(reader.addr)
         m.d.comb += [
-            reader.addr.eq(address),
+            reader.addr.eq(Cat(self.pixel, Mux(self.reading, self.group, place))),
+            reader.en.eq(self.advance),
             writer.addr.eq(address),
-            writer.data.eq(Mux(self.first, 0, reader.data) + change),
-            writer.en.eq(self.write & self.advance),
-            running.eq(Mux(self.group == 0, 0, earlier) + reader.data),
+            writer.data.eq(self.o.word_select(lane, program.sum_width)),
+            writer.en.eq(write & self.advance),
         ]
-        return running
+        return reader.data.as_signed()
+
+    def _change(self, m: Module, lane: int, write: Value) -> tuple[Value, Value]:
+        """Return a lane's value less the one before it, and the carry that is to be added.
+
+        Value and carry stand for ``v + c``, so the difference is ``v + ~v' + c`` and ``1 - c'``.
+        """
+        width = self._program.entry_width
+        value, carry = self.values.word_select(lane, width), self.carries[lane]
+        before = self._delayed(m, Cat(value, carry), write, f"before{lane}")
+        change = add(value, Mux(self.fresh, 0, ~before[:width]), carry)
+        return change, ~self.fresh & ~before[width]
 
     def _delayed(self, m: Module, value: Value, enable: Value, name: str) -> Value:
         """Return the value that the same pixel had at the last enabled step."""
         for pixel in range(self._program.pixels):
-            register = Signal(value.shape(), name=f"{name}_{pixel}", reset_less=True)
+            register = Signal(len(value), name=f"{name}_{pixel}", reset_less=True)
             with m.If(enable & self.advance):
                 m.d.sync += register.eq(value)
             value = register

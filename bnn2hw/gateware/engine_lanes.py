@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -10,9 +10,14 @@ from amaranth.utils import bits_for
 
 from ..plan.engine_program import EngineProgram
 from .engine_memory import EngineMemory
-from .engine_table import Dot, select_tree, word_layout
+from .engine_word import Dot, select_tree, word_layout
 
-__all__ = ["Accumulators", "SelectLanes", "Thresholds", "XnorLanes"]
+__all__ = ["Accumulators", "SelectLanes", "Thresholds", "XnorLanes", "add"]
+
+
+def add(one: Value, other: Value, carry: Value) -> Value:
+    """Return the sum of two signed values and a bit, from one adder: the bit is its carry in."""
+    return (Cat(carry, one).as_signed() + Cat(carry, other).as_signed())[1:].as_signed()
 
 
 class _Lanes(wiring.Component):
@@ -24,6 +29,7 @@ class _Lanes(wiring.Component):
     weights : ``In``, those of the step
     advance : ``In(1)``, whether the registers go on
     o : ``Out(lanes * entry_width)``, signed, lane 0 at the LSB
+    carries : ``Out(lanes)``, what is to be added to each value: ``-v`` is ``~v`` and a carry of 1
     """
 
     def __init__(self, program: EngineProgram, bank: int) -> None:
@@ -34,6 +40,7 @@ class _Lanes(wiring.Component):
                 "weights": In(program.lanes * program.weight_bits),
                 "advance": In(1),
                 "o": Out(program.lanes * program.entry_width),
+                "carries": Out(program.lanes),
             }
         )
 
@@ -41,17 +48,19 @@ class _Lanes(wiring.Component):
         """Return the lanes."""
         m = Module()
         values = Signal(len(self.o), name="values", reset_less=True)
+        carries = Signal(len(self.carries), reset_less=True)
         made = []
         for lane in range(self._program.lanes):
             weights = self.weights.word_select(lane, self._program.weight_bits)
             made.append(self._value(m, lane, weights))
         with m.If(self.advance):
-            m.d.sync += values.eq(Cat(*made))
-        m.d.comb += self.o.eq(values)
+            m.d.sync += values.eq(Cat(*(value for value, _ in made)))
+            m.d.sync += carries.eq(Cat(*(carry for _, carry in made)))
+        m.d.comb += [self.o.eq(values), self.carries.eq(carries)]
         return m
 
-    def _value(self, m: Module, lane: int, weights: Value) -> Value:
-        """Return the value of a lane."""
+    def _value(self, m: Module, lane: int, weights: Value) -> tuple[Value, Value]:
+        """Return the value of a lane, and its carry."""
         raise TypeError(f"{type(self).__name__} is abstract")
 
 
@@ -61,14 +70,14 @@ class SelectLanes(_Lanes):
     def __init__(self, program: EngineProgram) -> None:
         super().__init__(program, program.entries * program.entry_width)
 
-    def _value(self, m: Module, lane: int, weights: Value) -> Value:
+    def _value(self, m: Module, lane: int, weights: Value) -> tuple[Value, Value]:
         width = self._program.entry_width
-        entry = Signal(signed(width), name=f"entry{lane}")
+        entry = Signal(width, name=f"entry{lane}")
         m.d.comb += entry.eq(select_tree(self.bank, weights, width))
         if not self._program.closed:
-            return entry
+            return entry, Const(0, 1)
         sign = weights[self._program.index_bits - 1]
-        return Mux(sign, -entry, entry)[:width]
+        return entry ^ sign.replicate(width), sign
 
 
 class XnorLanes(_Lanes):
@@ -77,15 +86,15 @@ class XnorLanes(_Lanes):
     def __init__(self, program: EngineProgram) -> None:
         super().__init__(program, word_layout(program).size + program.entry_width)
 
-    def _value(self, m: Module, lane: int, weights: Value) -> Value:
+    def _value(self, m: Module, lane: int, weights: Value) -> tuple[Value, Value]:
         m.submodules[f"lane{lane}"] = dot = Dot(self._program)
         size = word_layout(self._program).size
         m.d.comb += [
             dot.word.as_value().eq(self.bank[:size]),
             dot.offset.eq(self.bank[size:].as_signed()),
-            dot.kernel.eq(weights),
+            dot.weights.eq(weights),
         ]
-        return dot.o
+        return dot.o, Const(0, 1)
 
 
 class Accumulators(wiring.Component):
@@ -98,7 +107,7 @@ class Accumulators(wiring.Component):
     write : ``In(1)``, whether this cycle adds
     first : ``In(1)``, whether the sum starts with this value
     advance : ``In(1)``
-    values : ``In(lanes * entry_width)``
+    values, carries : ``In(lanes * entry_width)``, ``In(lanes)``
     o : ``Out(lanes * sum_width)``, the new sums
     """
 
@@ -114,6 +123,7 @@ class Accumulators(wiring.Component):
                 "first": In(1),
                 "advance": In(1),
                 "values": In(program.lanes * program.entry_width),
+                "carries": In(program.lanes),
                 "o": Out(program.lanes * program.sum_width),
             }
         )
@@ -128,7 +138,7 @@ class Accumulators(wiring.Component):
             total = Signal(signed(program.sum_width), name=f"sum{lane}")
             old = before.word_select(lane, program.sum_width).as_signed()
             value = self.values.word_select(lane, program.entry_width).as_signed()
-            m.d.comb += total.eq(Mux(self.first, 0, old) + value)
+            m.d.comb += total.eq(add(Mux(self.first, 0, old), value, self.carries[lane]))
             sums.append(total)
         m.d.comb += self.o.eq(Cat(*sums))
         return m

@@ -2,116 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from ..plan.engine_program import EngineProgram
 from .engine_memory import EngineMemory
-from .popcount import Popcount
-from .sums import SignedSum, Term
+from .engine_rows import KernelUnit, RowSums
+from .engine_word import offset, select_tree, word_layout
 
-__all__ = ["Dot", "KernelTables", "WordBanks", "select_tree", "word_layout"]
-
-
-def word_layout(program: EngineProgram) -> data.StructLayout:
-    """Return an input word: ``data``, element 0 at the LSB, and ``valid``, a bit an element."""
-    members = {"data": unsigned(program.unit * program.element_width)}
-    if program.masked:
-        members["valid"] = unsigned(program.unit)
-    return data.StructLayout(members)
-
-
-def _entry(program: EngineProgram) -> Shape:
-    return signed(program.entry_width)
-
-
-def select_tree(values: Value, select: Value, width: int) -> Value:
-    """Return the element that ``select`` chooses, by a tree of multiplexers of whole vectors."""
-    count = len(values) // width
-    for bit in reversed(range((count - 1).bit_length())):
-        half = width << bit
-        values = Mux(select[bit], values[half:], values[:half])
-    return values
-
-
-class Dot(wiring.Component):
-    """The signed sum of a word's elements under the signs of a kernel. Combinational.
-
-    ``2 * S + offset``, where S is the count of bits that agree with the kernel (or the sum of the
-    integers that it takes as they are), and the offset that of :meth:`offset`, which all kernels
-    share: less the number of bits that count (or less the sum of all integers).
-
-    Members
-    -------
-    word : ``In(word_layout(program))``
-    kernel : ``In(unit)``
-    offset : ``In(signed(entry_width))``
-    o : ``Out(signed(entry_width))``
-    """
-
-    def __init__(self, program: EngineProgram) -> None:
-        self._program = program
-        super().__init__(
-            {
-                "word": In(word_layout(program)),
-                "kernel": In(program.unit),
-                "offset": In(_entry(program)),
-                "o": Out(_entry(program)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        """Return the products and their sum."""
-        m = Module()
-        program = self._program
-        if program.bits:
-            agree = ~(self.word.data ^ self.kernel)
-            if program.masked:
-                agree &= self.word.valid
-            part = _popcount(m, agree, "count")
-        else:
-            chosen = [
-                element & self.kernel[k].replicate(program.element_width)
-                for k, element in enumerate(_elements(program, self.word.data))
-            ]
-            part = _sum(m, program, chosen, "sum")
-        m.d.comb += self.o.eq((part << 1) + self.offset)
-        return m
-
-
-def _elements(program: EngineProgram, word: Value) -> list[Value]:
-    return [word.word_select(k, program.element_width) for k in range(program.unit)]
-
-
-def _popcount(m: Module, bits: Value, name: str) -> Value:
-    count = Popcount(len(bits))
-    m.submodules[name] = count
-    m.d.comb += count.i.eq(bits)
-    return count.o
-
-
-def _sum(m: Module, program: EngineProgram, elements: list[Value], name: str) -> Value:
-    shape = Shape(program.element_width, program.element_signed)
-    total = SignedSum([Term(shape)] * len(elements), shape=_entry(program))
-    m.submodules[name] = total
-    for k, element in enumerate(elements):
-        m.d.comb += getattr(total, f"i{k}").eq(element)
-    return total.o
-
-
-def _offset(m: Module, program: EngineProgram, word: data.View) -> Value:
-    """Return the offset that the kernels share on a word (see :class:`Dot`)."""
-    if program.bits and not program.masked:
-        return Const(-program.unit, _entry(program))
-    offset = Signal(_entry(program), name="offset")
-    if program.bits:
-        m.d.comb += offset.eq(-_popcount(m, word.valid, "valid_count"))
-    else:
-        elements = _elements(program, word.data)
-        m.d.comb += offset.eq(-_sum(m, program, elements, "total"))
-    return offset
+__all__ = ["KernelTables", "WordBanks"]
 
 
 class _Banks(wiring.Component):
@@ -241,10 +142,10 @@ class _ItemUnit(wiring.Component):
             m.d.sync += [word.eq(self.i.payload), loaded.eq(1)]
         with m.Elif(self.i.ready):
             m.d.sync += loaded.eq(0)
-        m.d.comb += banks.slots.eq(self._slots(m, word, _offset(m, self._program, word)))
+        m.d.comb += banks.slots.eq(self._slots(m, word))
         return m
 
-    def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
+    def _slots(self, m: Module, word: data.View) -> Value:
         """Return what goes into the banks in a cycle."""
         raise TypeError(f"{type(self).__name__} is abstract")
 
@@ -268,29 +169,29 @@ class KernelTables(_ItemUnit):
             program.kernel_units * program.unit, program.subset, loadable=loadable
         )
         self._loadable = loadable
-        units = min(program.kernel_units, program.entries)
+        units = program.kernel_units
         banks = _Banks(program.entry_width, program.entries, units, program.pixels)
-        self._units = units
         super().__init__(program, banks)
 
     def _load_members(self) -> dict[str, wiring.Member]:
         names = ("write", "write_address", "write_data") if self._loadable else ()
         return {name: self._subset.signature.members[name] for name in names}
 
-    def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
+    def _slots(self, m: Module, word: data.View) -> Value:
         m.submodules.subset = subset = self._subset
         m.d.comb += subset.address.eq(self._banks.batch_next)
         for name in self._load_members():
             m.d.comb += getattr(subset, name).eq(getattr(self, name))
+        m.submodules.rows = rows = RowSums(self._program)
+        m.d.comb += rows.word.eq(word)
         sums = []
-        for k in range(self._units):
-            m.submodules[f"kernel{k}"] = dot = Dot(self._program)
+        for k in range(self._program.kernel_units):
+            m.submodules[f"kernel{k}"] = unit = KernelUnit(self._program)
             m.d.comb += [
-                dot.word.eq(word),
-                dot.kernel.eq(subset.data.word_select(k, self._program.unit)),
-                dot.offset.eq(offset),
+                unit.rows.eq(rows.o),
+                unit.kernel.eq(subset.data.word_select(k, self._program.unit)),
             ]
-            sums.append(dot.o)
+            sums.append(unit.o)
         return Cat(*sums)
 
 
@@ -301,5 +202,5 @@ class WordBanks(_ItemUnit):
         width = word_layout(program).size + program.entry_width
         super().__init__(program, _Banks(width, 1, 1, program.pixels))
 
-    def _slots(self, m: Module, word: data.View, offset: Value) -> Value:
-        return Cat(word.as_value(), offset)
+    def _slots(self, m: Module, word: data.View) -> Value:
+        return Cat(word.as_value(), offset(m, self._program, word))

@@ -205,7 +205,7 @@ def _program(
     magnitude = max(abs(form.low), abs(form.high))
     bits = isinstance(form, Bipolar)
     _, words, unit = valid.shape
-    units = parameters.kernel_units
+    units = min(parameters.kernel_units, 1 if book is None else parameters.entries)
     width = steps.shape[1] if parameters.word_width is None else parameters.word_width
     return EngineProgram(
         mode=timing.mode,
@@ -228,14 +228,13 @@ def _program(
         thresholds=layer.threshold is not None,
         word_width=width,
         weights=_packed(steps, width),
-        subset=() if book is None else _kernels(book, parameters),
+        subset=() if book is None else _kernels(book, parameters.entries, units),
     )
 
 
-def _kernels(book: Codebook, parameters: EngineParameters) -> tuple[int, ...]:
+def _kernels(book: Codebook, entries: int, units: int) -> tuple[int, ...]:
     """Return the words of the subset: the kernels that are evaluated in each cycle."""
-    units = parameters.kernel_units
-    kernels = _filled(book.subset[: parameters.entries].astype(np.int64), 0, units)
+    kernels = _filled(book.subset[:entries].astype(np.int64), 0, units)
     return _packed(kernels.reshape(-1, units * book.length), units * book.length)
 
 

@@ -6,7 +6,28 @@ from dataclasses import dataclass, replace
 
 from .graph import interval_width
 
-__all__ = ["EngineProgram"]
+__all__ = ["ROW", "EngineProgram", "row_sizes", "table_adders"]
+
+ROW = 3
+"""Elements of a row of a kernel, whose sums all kernels share."""
+
+
+def row_sizes(unit: int) -> list[int]:
+    """Return the elements of each row of a word."""
+    return [min(ROW, unit - start) for start in range(0, unit, ROW)]
+
+
+def table_adders(unit: int) -> tuple[int, int]:
+    """Return the adders that all kernel units share for a word, and those of each unit.
+
+    A row of n elements has ``2**n - 1 - n`` sums of two or more of them. The last row has ``2**n``
+    sums instead, each of them one addition to another but the first, from which the totals of the
+    other rows are taken too.
+    """
+    *others, last = row_sizes(unit)
+    shared = sum((1 << size) - 1 - size for size in others)
+    shared += (1 << last) - 1 + last - 1 + len(others)
+    return shared, len(others)
 
 
 @dataclass(frozen=True)

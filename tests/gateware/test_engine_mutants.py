@@ -29,9 +29,17 @@ DESIGNS = {
         3, EngineParameters(lanes=3, taps=5, word_width=6), "binary", None, 17, 5,
         form=Integer(-2, 1), positions=4,
     ),
+    "binary, padded": engine_design(
+        7, EngineParameters(lanes=3), "binary", (3, 3), 2, 4, padding=1, threshold=False,
+        positions=4,
+    ),
     "delta": engine_design(
         4, EngineParameters(lanes=2, kernel_units=4, pixels=2), "delta", (3, 3), 4, 9,
-        book=(2, False), threshold=False, positions=6,
+        book=(3, True), threshold=False, positions=6,
+    ),
+    "delta, one position at a time": engine_design(
+        6, EngineParameters(lanes=2, kernel_units=4), "delta", (1, 1), 30, 9,
+        book=(2, False), threshold=False, positions=4,
     ),
 }  # fmt: skip
 
