@@ -12,18 +12,21 @@ from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.formats import Tensor
 from ..model.layers import LinearLayer
+from .area import Area
 from .graph import AdderGraph, Count, Sum, interval_width
 from .heap_moves import compression_moves
 from .layer_plan import LayerPlan
 from .netlist import Netlist, SumOutput
 from .outputs import BitReadout, Readout
 
-__all__ = ["PlanCost", "plan_cost"]
+__all__ = ["PlanCost", "comparison_bits", "core_area", "plan_cost"]
 
 # LUT6 for each full adder of a popcount. Counts of the same inputs, as in direct plans and of the
 # kernels of one channel, share tables; those along a tree read inputs of their own. Measured on
@@ -343,3 +346,73 @@ def _readout_level(graph: AdderGraph, readout: Readout, ready: list[tuple[int, .
             width, trees = -(-width // 6), trees + 1
         level = max(level, last + (max(trees, 1) if compared else 1))
     return level
+
+
+class _Rates(NamedTuple):
+    """Tables of four inputs for each full adder of every kind, and bit of a comparison."""
+
+    counts: float
+    shared_counts: float
+    sums: float
+    additions: float
+    comparison: float
+
+
+_RATES = {
+    "ecp5": _Rates(2.2, 1.6, 2.3, 1.1, 1.1),
+    "ice40": _Rates(2.2, 1.6, 2.3, 1.0, 0.4),
+}
+# Tables of four inputs for one of six, where a netlist is made of those.
+_SMALL_TABLES = 2.0
+
+
+def core_area(
+    graph: AdderGraph | Netlist, readout: Readout, pipeline: int | None, family: str
+) -> Area:
+    """Return the estimated area of a spatial core with its output register."""
+    rates = _RATES[family]
+    channels = len(readout.value)
+    if isinstance(graph, Netlist):
+        cost = _netlist_cost(graph, readout, 0, 1)
+        luts, adders = _SMALL_TABLES * cost.luts, cost.luts
+    else:
+        cells = _cells(graph)
+        luts = (
+            rates.counts * cells.counts
+            + rates.shared_counts * cells.shared_counts
+            + rates.sums * cells.sums
+            + rates.additions * cells.additions
+        )
+        adders = cells.total
+        luts += _readout_tables(graph, readout, rates)
+    outputs = (
+        channels
+        if isinstance(readout, BitReadout)
+        else channels * max(interval_width(readout.low, readout.high), 1)
+    )
+    registers = 0.0 if pipeline is None else adders / pipeline
+    return Area(luts + 3, registers + outputs, registers / 2)
+
+
+def comparison_bits(direction: NDArray[np.int8], level: NDArray[np.int64], width: int) -> int:
+    """Return the bits of comparisons of numbers of a width: zeros that end a level take none."""
+    bound = np.where(direction < 0, level + 1, level)
+    zeros = np.log2((bound & -bound).clip(1)).astype(np.int64)
+    return int(np.where(bound == 0, 0, (width - zeros).clip(0)).sum())
+
+
+def _readout_tables(graph: AdderGraph, readout: Readout, rates: _Rates) -> float:
+    """Return the tables of four inputs of thresholds or of the additions of offsets."""
+    luts = 0.0
+    for channel, value in enumerate(readout.value.tolist()):
+        if value < 0:
+            continue
+        width = graph.width(value)
+        if not isinstance(readout, BitReadout):
+            luts += width * rates.additions
+        elif len(readout.level) > 1:
+            luts += width * (1 + rates.comparison)
+        else:
+            level, direction = readout.level[:, channel], readout.direction[:, channel]
+            luts += 1 + rates.comparison * comparison_bits(direction, level, width)
+    return luts

@@ -1,0 +1,245 @@
+"""Estimated area of the stages of a network, by the components that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+
+from ..gateware.affine import signed_digits
+from ..gateware.sums import interval_shape
+from ..gateware.window import Windows
+from ..plan.area import FAMILIES, Area, counter_area, memory_area, multiplexer_luts
+from ..plan.cost import comparison_bits, core_area
+from ..plan.folding_area import FoldingArea
+from .stage import Stage
+
+__all__ = ["chain_area", "stage_area", "stage_estimates"]
+
+Options = Mapping[str, Any]
+
+# A delay of so many slots is a memory.
+_MEMORY_SLOTS = 16
+# Tables of a bit that a sum of several terms adds, and of a bit of its result.
+_TERM_BIT = 1.7
+_RESULT_BIT = {"ecp5": 1.8, "ice40": 1.0}
+
+
+def stage_estimates(stage: Stage) -> dict[str, dict[str, int]]:
+    """Return the estimate of a stage for each family, as JSON values."""
+    return {family: stage_area(stage, family).to_json(family) for family in FAMILIES}
+
+
+def chain_area(stages: Sequence[Stage], family: str) -> Area:
+    """Return the estimate of stages together."""
+    return sum((stage_area(stage, family) for stage in stages), Area())
+
+
+def stage_area(stage: Stage, family: str) -> Area:
+    """Return the estimated area of a stage on a family of :data:`~bnn2hw.plan.area.FAMILIES`."""
+    options: Options = stage.options
+    if stage.folding is not None:
+        area = FoldingArea(stage.folding, options["element_width"])
+        return area.area(stage.folding.pes, stage.folding.simd, family)
+    if stage.core is not None:
+        return core_area(*stage.core, options["pipeline"], family)
+    return _AREAS[stage.unit](options, family)
+
+
+def _fifo(options: Options, family: str) -> Area:
+    word, depth = options["word"], options["depth"]
+    if depth == 1:
+        return Area(2, word + 1, word)
+    if depth == 2:
+        return Area(word + 6, 2 * word + 2, word)
+    # What is written and read at once passes by a block RAM.
+    memory = memory_area(family, word, depth - 1)
+    passing = Area(word, word, word) if memory.block_rams else Area()
+    bits = (depth - 1).bit_length()
+    return memory + passing + Area(5 * bits + 2, word + 3 * bits, word)
+
+
+def _gather(options: Options, family: str) -> Area:
+    registers = options["word"] * options["count"]
+    return counter_area(options["count"] + 1) + Area(6, registers, registers)
+
+
+def _split(options: Options, family: str) -> Area:
+    choice = Area(multiplexer_luts(options["word"], options["count"]))
+    return choice + counter_area(options["count"]) + counter_area(options["frame"]) + Area(4)
+
+
+def _repeat(options: Options, family: str) -> Area:
+    return counter_area(options["count"]) + Area(2)
+
+
+def _slice(options: Options, family: str) -> Area:
+    return Area()
+
+
+def _lookup(table: Sequence[int]) -> float:
+    """Return the tables of a comparison with each place where a table changes."""
+    changes = sum(a != b for a, b in pairwise(table))
+    return changes * ((len(table) - 1).bit_length() / 3 + 0.5)
+
+
+def _window(options: Options, family: str) -> Area:
+    windows = Windows(
+        options["size"], options["kernel"], options.get("stride", (1, 1)),
+        options.get("dilation", (1, 1)), options.get("padding", (0, 0, 0, 0)),
+    )  # fmt: skip
+    word, total = options["word"], Area(luts=14.0)
+    total += counter_area(windows.size[0] * windows.size[1]) + counter_area(windows.ahead + 1)
+    total += counter_area(windows.size[0]) + counter_area(windows.size[1])
+    runs: dict[int, int] = {}
+    before = -1
+    for delay in sorted({windows.ahead - offset for offset in windows.reads}):
+        slots = delay - before
+        if slots < _MEMORY_SLOTS:
+            total += Area(flipflops=slots * word, lone=slots * word)
+        else:
+            runs[slots] = runs.get(slots, 0) + word
+        before = delay
+    for slots, bits in runs.items():
+        total += memory_area(family, bits, slots) + counter_area(slots) + Area(4)
+    masked = 0
+    tables = 0.0
+    inside = [{o: _needed(windows, axis, o) for o in windows.offsets[axis]} for axis in range(2)]
+    for y, x in product(*windows.offsets):
+        there = windows.meets(0, y) and windows.meets(1, x)
+        masked += there and not (all(inside[0][y]) and all(inside[1][x]))
+    tables += sum(_lookup(table) for axis in inside for table in axis.values())
+    border = options.get("border")
+    if border is not None:
+        tables += _lookup(border[:, 0].tolist()) + _lookup(border[0].tolist()) + 4
+    real = windows.ahead + 1
+    return total + Area(masked * word + tables, real + 1, real)
+
+
+def _needed(windows: Windows, axis: int, offset: int) -> list[int]:
+    """Return whether a tap is on the map at each origin of a window."""
+    inside = windows.inside(axis, offset)
+    return [int(inside[at]) for at in windows.origins(axis)]
+
+
+def _pad(options: Options, family: str) -> Area:
+    return (
+        counter_area(options["size"][0] + 2)
+        + counter_area(options["size"][1] + 2)
+        + Area(options["word"] + 12, 1)
+    )
+
+
+def _pool(options: Options, words: tuple[int, int], family: str) -> Area:
+    """Return the two windows of a pool, with the bits of a position in each."""
+    (rows, columns), (down, along) = options["kernel"], options["stride"]
+    across = {"size": options["size"], "kernel": (1, columns), "stride": (1, along)}
+    outputs = Windows(options["size"], (1, columns), (1, along)).outputs
+    then = {"size": outputs, "kernel": (rows, 1), "stride": (down, 1)}
+    return _window({**across, "word": words[0]}, family) + _window(
+        {**then, "word": words[1]}, family
+    )
+
+
+def _max_pool(options: Options, family: str) -> Area:
+    width, channels = options["element_width"], options["channels"]
+    pairs = sum(options["kernel"]) - 2
+    each = 0.9 * pairs if width == 1 else pairs * width * (1 + FAMILIES[family].comparator)
+    word = width * channels
+    return _pool(options, (word, word), family) + Area(channels * each)
+
+
+def _sum_pool(options: Options, family: str) -> Area:
+    low, high, channels = options["low"], options["high"], options["channels"]
+    rows, columns = options["kernel"]
+    widths = [interval_shape(n * low, n * high).width for n in (1, columns, rows * columns)]
+    sums = sum(
+        _sum([width] * terms, result, family)
+        for width, terms, result in zip(widths, (columns, rows), widths[1:], strict=False)
+    )
+    words = channels * widths[0], channels * widths[1]
+    return _pool(options, words, family) + Area(channels * sums)
+
+
+def _sum(terms: Sequence[int], result: int, family: str) -> float:
+    """Return the tables of a sum of terms of these widths."""
+    if len(terms) < 2:
+        return 0.0
+    if len(terms) == 2:
+        return FAMILIES[family].adder * result
+    return _TERM_BIT * max(sum(terms) - result, 0) + _RESULT_BIT[family] * result
+
+
+def _affine(options: Options, family: str) -> Area:
+    weights = options["weights"].reshape(-1, *options["weights"].shape[-2:])
+    turns, inputs, channels = weights.shape
+    widths = [interval_shape(*interval).width for interval in options["intervals"]]
+    output = interval_shape(int(np.min(options["low"])), int(np.max(options["high"]))).width
+    offset = options["offset"].reshape(turns, channels) + ((1 << options["shift"]) >> 1)
+    total, registers = 0.0, float(channels * output)
+    for channel in range(channels):
+        terms: list[int] = []
+        low = high = 0
+        for n in range(inputs):
+            numbers = weights[:, n, channel].tolist()
+            digits = max((signed_digits(int(k)) for k in numbers), key=len)
+            terms += [widths[n]] * len(digits)
+            ends = [int(k) * end for k in numbers for end in options["intervals"][n]]
+            low, high = low + min(ends), high + max(ends)
+        result = interval_shape(low, high).width
+        if offset[:, channel].any():
+            terms.append(2)
+        total += _sum(terms, result, family)
+        if options["pipeline"] is not None and len(terms) > 2:
+            registers += sum(terms) / 2 + result
+        if np.min(options["low"]) > low >> options["shift"] and np.min(options["low"]):
+            total += output
+    return Area(total + 3, registers + 2, 0)
+
+
+def _quantize(options: Options, family: str) -> Area:
+    width = interval_shape(options["low"], options["high"]).width
+    *_, channels, count = options["levels"].shape
+    bits = count.bit_length()
+    turns = options["direction"].size // channels
+    compared = comparison_bits(options["direction"][..., None], options["levels"], width)
+    if bits > 3 or turns > 1:  # levels are chosen, and compared with one after the other
+        compared = channels * bits * width
+        choice = 0.7 * compared * (turns * (2 if bits > 3 else 1) - 1)
+    else:
+        choice = channels * multiplexer_luts(1, count)
+    luts = 1.2 * compared * FAMILIES[family].comparator + choice
+    return Area(luts + 3, channels * bits + 1, compared)
+
+
+def _argmax(options: Options, family: str) -> Area:
+    count, width = options["count"], options["element_width"]
+    total, registers, row, levels = 0.0, 0, count, 0
+    index = max((count - 1).bit_length(), 1)
+    while row > 1:
+        levels += 1
+        pairs = row // 2
+        total += pairs * (2.7 * width + min(levels, index))
+        row -= pairs
+        registers += row * (width + min(levels, index))
+    if options["scores"]:
+        registers += count * width * levels
+    return Area(total + 3, registers + levels, count * width * levels * options["scores"])
+
+
+_AREAS: Mapping[str, Callable[[Options, str], Area]] = {
+    "AffineUnit": _affine,
+    "Argmax": _argmax,
+    "Fifo": _fifo,
+    "Gather": _gather,
+    "MaxPool": _max_pool,
+    "Pad": _pad,
+    "QuantizeUnit": _quantize,
+    "Repeat": _repeat,
+    "Slice": _slice,
+    "SlidingWindow": _window,
+    "Split": _split,
+    "SumPool": _sum_pool,
+}

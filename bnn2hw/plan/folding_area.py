@@ -1,0 +1,96 @@
+"""Estimated area of folded layers: processing elements, memories and what feeds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .area import Area, counter_area, multiplexer_luts, rom_area
+from .folding import Folding
+
+__all__ = ["FoldingArea"]
+
+# Tables by family: of the schedule; of a bit of a popcount and its XNOR; of a bit that integers
+# add; of a bit of a value; of a bit of a constant.
+_TABLES = {"ecp5": (15.2, 2.70, 1.38, 0.0, 3.75), "ice40": (2.6, 2.76, 1.44, 1.42, 1.75)}
+
+
+@dataclass(frozen=True, eq=False)
+class FoldingArea:
+    """Estimates the area of a layer for any processing elements and inputs of each.
+
+    Attributes
+    ----------
+    folding
+        The layer; its own ``pes`` and ``simd`` do not matter.
+    source
+        Bits of an input element.
+    """
+
+    folding: Folding
+    width: int
+
+    @cached_property
+    def _constant_bits(self) -> int:
+        low, high = int(self.folding.constants.min()), int(self.folding.constants.max())
+        if low < 0:
+            return max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1
+        return max(high.bit_length(), 1)
+
+    def _varying(self, pes: int) -> int:
+        """Return the bits of the words of constants that are not the same in all of them."""
+        classes, channels = self.folding.constants.shape
+        turns, width = self.folding.turns, self._constant_bits
+        each = channels // turns
+        full = np.zeros((classes, turns, -(-each // pes) * pes), np.int64)
+        full[:, :, :each] = self.folding.constants.reshape(classes, turns, each)
+        words = full.reshape(-1, pes)
+        changing = np.bitwise_or.reduce(words ^ words[0], axis=0) & (1 << width) - 1
+        return sum(int(bits).bit_count() for bits in changing.tolist())
+
+    def area(self, pes: int, simd: int, family: str) -> Area:
+        """Return the estimated area with so many processing elements and inputs of each."""
+        work, width = self.folding, self.width
+        channels, inputs = work.weights.shape
+        classes, turns = len(work.constants), work.turns
+        steps, folds = -(-inputs // simd), -(-channels // turns // pes)
+        value = max(work.bounds[1].bit_length() + (work.bounds[0] < 0), 1)
+        out = 1 if work.sums is None else work.sums[1]
+        base, lane, adding, holding, constant = _TABLES[family]
+        if width == 1:
+            summing = lane * simd
+            part = simd.bit_length()
+        else:
+            summing = adding * (adder_bits(simd, width + 1) + simd * (width + 1))
+            part = width + 1 + (simd - 1).bit_length()
+        weights = rom_area(family, pes * simd, turns * folds * steps)
+        constants = rom_area(
+            family, pes * self._constant_bits, classes * turns * folds,
+            varying=self._varying(pes),
+        )  # fmt: skip
+        word = channels // turns * out
+        control = counter_area(steps) + counter_area(folds) + counter_area(turns * steps * folds)
+        place = (classes * turns * folds - 1).bit_length()
+        logic = Area(
+            luts=base
+            + multiplexer_luts(simd * width, steps)
+            + pes * (summing + holding * value + constant * self._constant_bits)
+            + (place * 3 if classes > 1 else 0),
+            flipflops=simd * width + pes * (part + value) + 15 + 2 * place,
+            lone=2 * place + (simd * width if steps == 1 else 0),
+        )
+        # The groups of a word are collected in registers.
+        held = (2 * folds - 1) * pes * out if folds > 1 else word
+        return logic + weights + constants + control + Area(flipflops=held, lone=held)
+
+
+def adder_bits(terms: int, width: int) -> int:
+    """Return the bits of all additions of a balanced tree over terms of a width."""
+    found = 0
+    while terms > 1:
+        width += 1
+        found += terms // 2 * width
+        terms -= terms // 2
+    return found
