@@ -10,7 +10,18 @@ from itertools import chain
 import numpy as np
 
 from .emit.limits import compile_problem
-from .model import Affine, Layer, LinearLayer, MaxPool, Network, Quantize, SumPool, Tensor
+from .model import (
+    Affine,
+    Layer,
+    LinearLayer,
+    MaxPool,
+    Network,
+    Quantize,
+    Rounding,
+    SumPool,
+    Tensor,
+    roundings,
+)
 from .plan import plan_layer
 from .plan.codebooks import recognise
 from .plan.kernels import break_even, kernels_of
@@ -63,6 +74,8 @@ class LayerReport:
         Name and type of the layer.
     input, output
         Shapes and formats of the edges.
+    rounding
+        Whether the output is exact: see :func:`bnn2hw.model.roundings`.
     detail
         What a layer without binary weights computes, where its type does not say it.
     channels, inputs
@@ -90,6 +103,7 @@ class LayerReport:
     kind: str
     input: str
     output: str
+    rounding: Rounding
     detail: str | None = None
     channels: int | None = None
     inputs: int | None = None
@@ -119,6 +133,7 @@ def inspect(
     for group in network.groups:
         for name in chain(*group.bases):
             groups_of[name].append(group.name)
+    exactness = roundings(network)
     for layer in network.layers:
         progress(f"inspecting {layer.name}")
         output = network.tensors[layer.name]
@@ -127,6 +142,7 @@ def inspect(
             type(layer).__name__,
             _edges(network.sources(layer)),
             _edges((output,)),
+            exactness[layer.name],
             detail=_detail(layer),
             groups=tuple(groups_of[layer.name]),
             problem=compile_problem(network, layer.name),

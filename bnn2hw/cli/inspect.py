@@ -56,7 +56,7 @@ def summary(network: Network) -> tuple[Table, dict[str, object]]:
         reports = api.inspect(network, progress=tell)
     headers = [
         "layer", "type", "input", "weights", "thresholds", "terms direct", "MST", "complements",
-        "depth", "kernels", "of a channel", "tau", "pays to tau", "detail", "compiles",
+        "depth", "kernels", "of a channel", "tau", "pays to tau", "stream", "detail", "compiles",
     ]  # fmt: skip
     value: dict[str, object] = {
         "network": network.name,
@@ -64,7 +64,7 @@ def summary(network: Network) -> tuple[Table, dict[str, object]]:
         "groups": [asdict(group) for group in network.groups],
         "layers": [report.to_json() for report in reports],
     }
-    return Table(headers, [_row(report) for report in reports], left=(0, 1, 2, 13, 14)), value
+    return Table(headers, [_row(report) for report in reports], left=(0, 1, 2, 13, 14, 15)), value
 
 
 def _row(report: LayerReport) -> list[str]:
@@ -84,6 +84,7 @@ def _row(report: LayerReport) -> list[str]:
         number(report.terms_complement),
         depth,
         *_kernels(report.kernels),
+        report.rounding,
         report.detail or "-",
         "yes" if report.problem is None else report.problem,
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import PlanError, UsageError
-from ..model import Affine, LinearLayer, Network, Quantize, SumPool
+from ..model import LinearLayer, Network
 from ..plan.engine_program import EngineProgram
 from .names import top_name
 
@@ -20,10 +20,8 @@ _CONTROL_BITS = 64
 def compile_problem(network: Network, name: str) -> str | None:
     """Return why a layer cannot be compiled on its own, or None if it can."""
     layer = network.layer(name)
-    if isinstance(layer, Affine | Quantize | SumPool):
-        return f"{type(layer).__name__} runs in the golden model; hardware for it is not built yet"
     if not isinstance(layer, LinearLayer):
-        return f"{type(layer).__name__} has no weights: it is not compiled on its own"
+        return f"{type(layer).__name__} has no weights: 'generate --network' compiles it"
     source, output = network.source(layer), network.tensors[name]
     for what, bits in (
         ("a patch", layer.patch_size() * source.format.width),

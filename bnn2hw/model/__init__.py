@@ -6,6 +6,7 @@ from .formats import BIPOLAR, Bipolar, Format, Integer, Tensor
 from .groups import BaseGroup
 from .layers import BinaryConv, BinaryDense, Layer, LinearLayer
 from .network import Network, Samples
+from .rounding import Rounding, roundings
 from .streams import Affine, Argmax, Binarize, MaxPool, Quantize, SumPool
 from .threshold import Threshold
 
@@ -26,10 +27,12 @@ __all__ = [
     "MaxPool",
     "Network",
     "Quantize",
+    "Rounding",
     "Samples",
     "SumPool",
     "Tensor",
     "Threshold",
     "load",
+    "roundings",
     "save",
 ]

@@ -15,7 +15,7 @@ from bnn2hw.errors import PlanError
 from bnn2hw.model import save
 from tests.model.networks import decomposed
 
-REASON = "runs in the golden model; hardware for it is not built yet"
+REASON = "has no weights: 'generate --network' compiles it"
 
 
 def inspected(
@@ -40,7 +40,7 @@ def test_the_table_shows_every_layer_and_the_groups(
     assert "codes 0..2" in rows["codes"]
     assert "3x3 windows, stride 1x1" in rows["pool"]
     for name, row in rows.items():
-        assert (REASON in row) == (name in ("mean", "codes", "pool", "relu"))
+        assert (REASON in row) == (name not in ("base0", "base1", "scores"))
     assert "unit: 2 parallel bases of base0 and base1, meet in mean" in out
 
 
@@ -53,6 +53,19 @@ def test_json_holds_the_same(
     assert layers["base1"]["groups"] == ["unit"]
     assert layers["mean"]["groups"] == []
     assert layers["mean"]["output"] == "3x3x3 integer -20..20 x 2^-5"
+
+
+def test_it_tells_which_streams_are_exact(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    value = json.loads(inspected(monkeypatch, capsys, tmp_path / "net.npz", "--json", "-"))
+    found = {layer["name"]: layer["rounding"] for layer in value["layers"]}
+    exact = dict.fromkeys(("bits", "base0", "base1"), "exact")
+    after = dict.fromkeys(("codes", "pool", "relu", "scores", "class"), "after rounding")
+    assert found == {**exact, "mean": "rounded", **after}
+    row = next(line for line in inspected(monkeypatch, capsys, tmp_path / "net.npz").splitlines()
+               if "mean " in line)  # fmt: skip
+    assert "rounded" in row
 
 
 @pytest.mark.parametrize("name", ["mean", "codes", "pool", "relu"])
