@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 
-from amaranth.hdl import Const, Module, Signal, Value, signed
+from amaranth.hdl import Module, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,55 +41,52 @@ class RowSums(wiring.Component):
     Members
     -------
     word : ``In(word_layout(program))``
-    o : ``Out``, row by row; sum k of a row takes those elements as they are whose bit in k is 1
+    row0_0, row0_1, ... : ``Out``, signed, by row and choice: those elements whose bit in the
+        choice is 1 are taken as they are
     """
 
     def __init__(self, program: EngineProgram) -> None:
         self._program = program
-        super().__init__({"word": In(word_layout(program)), "o": Out(_bits(program))})
+        super().__init__(
+            {
+                "word": In(word_layout(program)),
+                **{
+                    f"row{row}_{choice}": Out(signed(width))
+                    for row, (size, width) in enumerate(_rows(program))
+                    for choice in range(1 << size)
+                },
+            }
+        )
+
+    @property
+    def sums(self) -> list[list[Value]]:
+        """Return the outputs, row by row."""
+        sizes = row_sizes(self._program.unit)
+        return [
+            [getattr(self, f"row{row}_{choice}") for choice in range(1 << size)]
+            for row, size in enumerate(sizes)
+        ]
 
     def elaborate(self, platform: object) -> Module:
         """Return the adders."""
         m = Module()
         values = elements(self._program, self.word)
         *others, last = (values[k : k + ROW] for k in range(0, len(values), ROW))
-        sums: list[Value] = []
-        totals = []
-        for number, row in enumerate(others):
-            chosen = self._chosen(m, row, f"row{number}")
-            totals.append(chosen[-1])
-            sums += chosen
+        *chosen, facing = self.sums
+        for row, sums in zip(others, chosen, strict=True):
+            for choice in range(1, len(sums)):
+                top = choice.bit_length() - 1
+                rest = choice ^ 1 << top
+                m.d.comb += sums[choice].eq(sums[rest] + row[top] if rest else row[top])
         whole = reduce(add, last)
-        if totals:
-            whole -= reduce(add, totals)
-        sums += self._facing(m, last, whole)
-        start = 0
-        for value in sums:
-            m.d.comb += self.o[start : start + len(value)].eq(value)
-            start += len(value)
+        if chosen:
+            whole -= reduce(add, [sums[-1] for sums in chosen])
+        m.d.comb += facing[-1].eq(whole)
+        for choice in reversed(range(len(facing) - 1)):
+            least = ~choice & choice + 1  # of the elements that are taken with the other sign
+            element = last[least.bit_length() - 1]
+            m.d.comb += facing[choice].eq(facing[choice | least] - (element << 1))
         return m
-
-    def _chosen(self, m: Module, row: list[Value], name: str) -> list[Value]:
-        """Return the sum of each choice of elements."""
-        (_, width), *_ = _rows(self._program)
-        sums: list[Value] = [Const(0, signed(width))]
-        for choice in range(1, 1 << len(row)):
-            top = choice.bit_length() - 1
-            rest = choice ^ 1 << top
-            value = Signal(signed(width), name=f"{name}_{choice}")
-            m.d.comb += value.eq(sums[rest] + row[top] if rest else row[top])
-            sums.append(value)
-        return sums
-
-    def _facing(self, m: Module, row: list[Value], whole: Value) -> list[Value]:
-        """Return ``whole`` less twice each choice of elements, none of them at the end."""
-        sums: list[Value] = []
-        for choice in range(1 << len(row)):
-            top = choice.bit_length() - 1
-            value = Signal(signed(self._program.entry_width), name=f"last_{choice}")
-            m.d.comb += value.eq(sums[choice ^ 1 << top] - (row[top] << 1) if choice else whole)
-            sums.append(value)
-        return sums[::-1]
 
 
 class KernelUnit(wiring.Component):
@@ -97,7 +94,7 @@ class KernelUnit(wiring.Component):
 
     Members
     -------
-    rows : ``In``, of :class:`RowSums`
+    rows : ``In``, the outputs of :class:`RowSums` one above the other
     kernel : ``In(unit)``
     o : ``Out(signed(entry_width))``
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -188,7 +190,7 @@ class KernelTables(_ItemUnit):
         for k in range(self._program.kernel_units):
             m.submodules[f"kernel{k}"] = unit = KernelUnit(self._program)
             m.d.comb += [
-                unit.rows.eq(rows.o),
+                unit.rows.eq(Cat(*chain(*rows.sums))),
                 unit.kernel.eq(subset.data.word_select(k, self._program.unit)),
             ]
             sums.append(unit.o)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Elaboratable, Module
+from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.sim import Simulator
 
 from bnn2hw.emit.vectors import pack_words
@@ -72,7 +73,7 @@ def test_every_kernel_is_its_signed_sum(unit: int, form: Format, masked: bool) -
     m = Module()
     m.submodules.rows = rows = RowSums(found)
     m.submodules.kernel = kernel = KernelUnit(found)
-    m.d.comb += kernel.rows.eq(rows.o)
+    m.d.comb += kernel.rows.eq(Cat(*chain(*rows.sums)))
     rng = np.random.default_rng(unit)
     low, high = (0, 1) if form == BIPOLAR else (form.low, form.high)
     words = rng.integers(low, high, (6, unit), endpoint=True)
