@@ -308,6 +308,8 @@ def _folded_stage(
         **_element(source.format),
         "pipeline": pipeline,
         "sums": work.sums,
+        "groups": work.groups,
+        "taps": work.taps,
     }
     count = positions(network.tensors[layer.name])
     pace = Pace.even(count, hold=work.cycles)

@@ -21,10 +21,13 @@ class FoldedCore(wiring.Component):
     """A layer on ``pes`` processing elements that read ``simd`` inputs a cycle each.
 
     A patch stays at the input while the elements walk over it: ``steps`` chunks of inputs for
-    each of ``folds`` groups of channels, so that a patch takes ``steps * folds`` cycles, one
+    each of ``folds`` rows of channels, so that a patch takes ``steps * folds`` cycles, one
     behind the other without a gap. Weights and the constants of the readout lie in memories. Any
     numbers of elements and inputs are legal: a last chunk is filled up with inputs that add
-    nothing, and what a last group has too much is dropped.
+    nothing, and what a last row has too much is dropped.
+
+    A channel may read one group of the inputs alone: elements of the same groups share their
+    chunks.
 
     A core may have the weights of several layers, which take turns: each patch is for the next
     of them. Few words of a memory are constants that a multiplexer chooses from.
@@ -35,7 +38,7 @@ class FoldedCore(wiring.Component):
     Parameters
     ----------
     weights
-        uint8 bits (channels, inputs); the channels of all turns one behind the other.
+        uint8 bits (channels, inputs of a group); the channels of all turns one behind the other.
     constants
         int64 (border classes, channels). The value of a channel is the number of inputs that
         agree with its weights where they are bits, else the signed sum. With thresholds the bit
@@ -52,6 +55,11 @@ class FoldedCore(wiring.Component):
         Scale and output format (width, signed) of a layer that gives sums; None for bits.
     turns
         Layers that take turns.
+    groups
+        Groups of channels and inputs, as of a convolution.
+    taps
+        Runs in which the inputs of a group come: an input word holds, for each tap, the inputs of
+        all groups one behind the other.
 
     Attributes
     ----------
@@ -79,8 +87,11 @@ class FoldedCore(wiring.Component):
         pipeline: int | None = None,
         sums: tuple[int, int, bool] | None = None,
         turns: int = 1,
+        groups: int = 1,
+        taps: int = 1,
     ) -> None:
         self._turns, self._inputs = turns, weights.shape[1]
+        self._groups, self._taps = groups, taps
         self._channels = weights.shape[0] // turns
         self.classes = len(constants)
         self._pes, self._simd = pes, simd
@@ -103,7 +114,7 @@ class FoldedCore(wiring.Component):
         self._constant = _holding(int(constants.min()), int(constants.max()))
         self._weights = self._weight_words(weights)
         self._constants = self._constant_words(constants)
-        payload = {"data": unsigned(self._inputs * element_width)}
+        payload = {"data": unsigned(groups * self._inputs * element_width)}
         if self.classes > 1:
             payload["border"] = unsigned(border_width(self.classes))
         word = (
@@ -119,7 +130,7 @@ class FoldedCore(wiring.Component):
         )
 
     def _weight_words(self, weights: NDArray[np.uint8]) -> list[int]:
-        """Return the words of the weight memory: turn by turn, group by group, chunk by chunk."""
+        """Return the words of the weight memory: turn by turn, row by row, chunk by chunk."""
         # A filling input is 0, which disagrees with the weight 1 and adds nothing to a sum.
         shape = self._turns, self._folds * self._pes, self._steps * self._simd
         full = np.ones(shape, np.uint8)
@@ -144,26 +155,26 @@ class FoldedCore(wiring.Component):
         """Return schedule, memories, processing elements and the collected word."""
         m = Module()
         go, completes = Signal(), Signal()
-        groups = self._turns * self._folds  # of channels, in all turns
-        step, fold, group = (Signal(range(n)) for n in (self._steps, self._folds, groups))
+        rows = self._turns * self._folds  # of channels, in all turns
+        step, fold, row = (Signal(range(n)) for n in (self._steps, self._folds, rows))
         at = Signal(range(self._turns * self.cycles))
-        last_step, last_fold, last_group = Signal(), Signal(), Signal()
+        last_step, last_fold, last_row = Signal(), Signal(), Signal()
         m.d.comb += [
             last_step.eq(step == self._steps - 1),
             last_fold.eq(fold == self._folds - 1),
-            last_group.eq(group == groups - 1),
+            last_row.eq(row == rows - 1),
             go.eq(~(completes & self.o.valid & ~self.o.ready)),
             self.i.ready.eq(go & last_step & last_fold),
         ]
         with m.If(go & self.i.valid):
             m.d.sync += [
                 step.eq(Mux(last_step, 0, step + 1)),
-                at.eq(Mux(last_step & last_group, 0, at + 1)),
+                at.eq(Mux(last_step & last_row, 0, at + 1)),
             ]
             with m.If(last_step):
                 m.d.sync += [
                     fold.eq(Mux(last_fold, 0, fold + 1)),
-                    group.eq(Mux(last_group, 0, group + 1)),
+                    row.eq(Mux(last_row, 0, row + 1)),
                 ]
 
         # First chunk and weights, then the popcount's own registers, behind them the sums of a
@@ -171,14 +182,10 @@ class FoldedCore(wiring.Component):
         summed = 1 + self._delay
         valid, last, ends = Signal(summed + 2), Signal(summed + 2), Signal(summed + 2)
         first = Signal(summed + 1)
-        place = [Signal(range(self.classes * groups), name=f"place{k}") for k in range(summed + 1)]
-        chunk = Signal(self._simd * self._element.width, reset_less=True)
-        start: Value = group
+        place = [Signal(range(self.classes * rows), name=f"place{k}") for k in range(summed + 1)]
+        start: Value = row
         if self.classes > 1:
-            start = group + self.i.p.border * groups
-        bits = len(chunk)
-        filled = Cat(self.i.p.data, Const(0, self._steps * bits - len(self.i.p.data)))
-        chunks = Array(filled[at : at + bits] for at in range(0, len(filled), bits))
+            start = row + self.i.p.border * rows
         with m.If(go):
             m.d.sync += [
                 valid.eq(Cat(self.i.valid, valid)),
@@ -186,8 +193,8 @@ class FoldedCore(wiring.Component):
                 last.eq(Cat(last_step, last)),
                 ends.eq(Cat(last_step & last_fold, ends)),
                 *(late.eq(early) for late, early in zip(place, [start, *place], strict=False)),
-                chunk.eq(chunks[step]),
             ]
+        chunks = self._chunks(m, fold, step, go)
         weights = self._memory(m, "weights", self._weights, at, go, self._pes * self._simd)
         width = max(self._constant.width, 1)
         constants = self._memory(
@@ -195,7 +202,7 @@ class FoldedCore(wiring.Component):
         )
         results = []
         for k in range(self._pes):
-            part = self._part(m, platform, k, chunk, weights.word_select(k, self._simd), go)
+            part = self._part(m, platform, k, chunks[k], weights.word_select(k, self._simd), go)
             held = Signal(part.shape(), name=f"part{k}", reset_less=True)
             value = Signal(self._value, name=f"value{k}", reset_less=True)
             with m.If(go):
@@ -208,6 +215,33 @@ class FoldedCore(wiring.Component):
             )
         self._collect(m, go, completes, valid[-1] & last[-1], ends[-1], Cat(results))
         return m
+
+    def _chunks(self, m: Module, fold: Value, step: Value, go: Value) -> list[Signal]:
+        """Return what each processing element reads, in a register."""
+        width, depth = self._element.width, self._inputs // self._taps
+        runs = [
+            self.i.p.data.word_select(k, depth * width) for k in range(self._taps * self._groups)
+        ]
+        bits = self._simd * width
+        filling = Const(0, self._steps * bits - self._inputs * width)
+        words = [Cat(*runs[group :: self._groups], filling) for group in range(self._groups)]
+        made: dict[tuple[int, ...], Signal] = {}
+        found = []
+        for k in range(self._pes):
+            channels = np.minimum(np.arange(self._folds) * self._pes + k, self._channels - 1)
+            read = tuple((channels * self._groups // self._channels).tolist())  # fold by fold
+            if read not in made:
+                word = words[read[0]]
+                if len(set(read)) > 1:
+                    word = Signal(len(word), name=f"inputs{k}")
+                    m.d.comb += word.eq(Array(words[group] for group in read)[fold])
+                made[read] = chunk = Signal(bits, name=f"chunk{k}", reset_less=True)
+                with m.If(go):
+                    m.d.sync += chunk.eq(
+                        Array(word[at : at + bits] for at in range(0, len(word), bits))[step]
+                    )
+            found.append(made[read])
+        return found
 
     def _memory(
         self, m: Module, name: str, words: list[int], at: Value, enable: Value, width: int
@@ -260,12 +294,10 @@ class FoldedCore(wiring.Component):
         return total[: self._output.width]
 
     def _collect(
-        self, m: Module, go: Value, completes: Signal, done: Value, ends: Value, group: Value
+        self, m: Module, go: Value, completes: Signal, done: Value, ends: Value, row: Value
     ) -> None:
-        """Put the groups of a patch side by side and hold the word."""
-        held = [
-            Signal(len(group), name=f"group{k}", reset_less=True) for k in range(self._folds - 1)
-        ]
+        """Put the rows of a patch side by side and hold the word."""
+        held = Signal(len(row) * (self._folds - 1), name="held", reset_less=True)
         word = Signal(len(Value.cast(self.o.payload)), name="word", reset_less=True)
         full = Signal()
         m.d.comb += [
@@ -276,9 +308,9 @@ class FoldedCore(wiring.Component):
         with m.If(self.o.ready):
             m.d.sync += full.eq(0)
         with m.If(go & done):
-            m.d.sync += [low.eq(high) for low, high in zip(held, [*held[1:], group], strict=False)]
+            m.d.sync += held.eq(Cat(held, row)[len(row) :])
             with m.If(ends):
-                m.d.sync += [word.eq(Cat(*held, group)), full.eq(1)]
+                m.d.sync += [word.eq(Cat(held, row)), full.eq(1)]
 
 
 def _holding(low: int, high: int) -> Shape:

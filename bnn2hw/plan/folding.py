@@ -27,13 +27,15 @@ class Folding:
     pes, simd
         Processing elements, and inputs of each in a cycle.
     weights
-        uint8 bits (channels, inputs).
+        uint8 bits (channels, inputs of a group).
     constants
         int64 (border classes, channels): levels of ``value >= level``, or the constants of sums.
     bounds
         Least and greatest value of a channel.
     sums
         Scale, width and sign of sums; None where bits come out.
+    groups, taps
+        Of a convolution in groups: groups, and positions of its kernel. Else one of each.
     """
 
     layer: str
@@ -43,6 +45,8 @@ class Folding:
     constants: NDArray[np.int64]
     bounds: tuple[int, int]
     sums: tuple[int, int, bool] | None
+    groups: int = 1
+    taps: int = 1
 
     @property
     def cycles(self) -> int:
@@ -53,8 +57,6 @@ class Folding:
 
 def fold_problem(layer: LinearLayer) -> str | None:
     """Return why a layer cannot be folded, or None."""
-    if isinstance(layer, BinaryConv) and layer.groups > 1:
-        return "a convolution in groups has no folded form yet"
     return None
 
 
@@ -66,8 +68,11 @@ def plan_folding(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> Fol
     """
     assert fold_problem(layer) is None
     bits = isinstance(source.format, Bipolar)
-    weights = (layer.matrix() > 0).astype(np.uint8)
+    weights = layer.weights.reshape(layer.channels, -1).copy()
     channels, inputs = weights.shape
+    groups = {}
+    if isinstance(layer, BinaryConv) and layer.groups > 1:
+        groups = {"groups": layer.groups, "taps": layer.kernel[0] * layer.kernel[1]}
     outputs = tuple(Output(int(k), int(k)) for k in live_channels(layer, source))
     low, high = source.format.low, source.format.high
     magnitude = inputs * max(abs(low), abs(high))
@@ -87,7 +92,7 @@ def plan_folding(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> Fol
         sums = (2 if bits else 1, *span)
     return Folding(
         layer.name, min(pes, channels), min(simd, inputs), weights, constants, (least, greatest),
-        sums,
+        sums, **groups,
     )  # fmt: skip
 
 
@@ -97,11 +102,11 @@ def folding_luts(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> flo
     A bit of a popcount takes one of them, an adder or comparison one a bit; and so does each
     input of the multiplexer that takes a chunk from the patch, by three quarters.
     """
-    inputs, width = layer.patch_size(), source.format.width
+    inputs, width = int(layer.weights[0].size), source.format.width
     bits = isinstance(source.format, Bipolar)
     accumulator = inputs.bit_length() + (0 if bits else width)
     lane = simd * (1 if bits else width + 1)
-    multiplexer = 0.75 * inputs * width if simd < inputs else 0
+    multiplexer = 0.75 * layer.patch_size() * width if simd < layer.patch_size() else 0
     return pes * (lane + 3 * accumulator) + multiplexer + layer.channels / 2
 
 
@@ -111,7 +116,7 @@ def cheapest_folding(layer: LinearLayer, source: Tensor, cycles: int) -> tuple[i
     Of all that do the one that takes the fewest lookup tables, and among these the fewest bits
     of weights a cycle; all at once where even that is too slow.
     """
-    inputs = layer.patch_size()
+    inputs = int(layer.weights[0].size)
     best = None
     for folds in range(1, min(cycles, layer.channels) + 1):
         pes = -(-layer.channels // folds)

@@ -27,11 +27,14 @@ def unit(plan: Folding, form: Any, pipeline: int | None) -> FoldedCore:
         element_signed=form.signed,
         pipeline=pipeline,
         sums=plan.sums,
+        groups=plan.groups,
+        taps=plan.taps,
     )
 
 
 @given(
-    st.integers(1, 9),
+    st.integers(1, 4),
+    st.integers(1, 4),
     st.integers(1, 3),
     st.integers(1, 10),
     st.integers(1, 20),
@@ -42,21 +45,22 @@ def unit(plan: Folding, form: Any, pipeline: int | None) -> FoldedCore:
     st.sampled_from([0.0, 0.4]),
     st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_folded_core(
-    channels: int, depth: int, pes: int, simd: int, form: Any, padding_value: Any,
+    groups: int, channels: int, depth: int, pes: int, simd: int, form: Any, padding_value: Any,
     threshold: bool, pipeline: int | None, stall: float, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
-    source = Tensor((3, 3, depth), form)
+    source = Tensor((3, 3, groups * depth), form)
+    channels *= groups
     levels = rng.integers(-9, 10, channels)
     facing = rng.choice([-1, 0, 1], channels).astype(np.int8)
     levels[facing == 0] &= 1
-    value = padding_value if form is BIPOLAR else 0
+    value: Any = padding_value if form is BIPOLAR else 0
     layer = BinaryConv(
         "conv", ("input",), rng.integers(0, 2, (channels, 2, 3, depth)).astype(np.uint8),
         Threshold(facing, levels) if threshold else None, padding=(1, 1, 0, 1),
-        padding_value=value,
+        padding_value=value, groups=groups,
     )  # fmt: skip
     plan = plan_folding(layer, source, pes, simd)
     low, high = (0, 1) if form is BIPOLAR else (form.low, form.high)

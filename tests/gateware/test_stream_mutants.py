@@ -40,12 +40,14 @@ def window(module: Any, case: Case) -> Trial:
     return component, case.words(images), case.expected(images)
 
 
-def folded(module: Any, pes: int, simd: int) -> Trial:
+def folded(module: Any, pes: int, simd: int, groups: int = 1) -> Trial:
     rng = np.random.default_rng(3)
     source = Tensor((3, 3, 3), BIPOLAR)
+    channels = 7 if groups == 1 else 2 * groups
+    weights = rng.integers(0, 2, (channels, 3, 3, 3 // groups)).astype(np.uint8)
     layer = BinaryConv(
-        "conv", ("input",), rng.integers(0, 2, (7, 3, 3, 3)).astype(np.uint8),
-        Threshold.at_least(rng.integers(-4, 5, 7)), padding=(1, 1, 1, 1), padding_value=0,
+        "conv", ("input",), weights, Threshold.at_least(rng.integers(-4, 5, channels)),
+        padding=(1, 1, 1, 1), padding_value=0, groups=groups,
     )  # fmt: skip
     plan = plan_folding(layer, source, pes, simd)
     taps = layer.valid_taps(source)
@@ -54,8 +56,9 @@ def folded(module: Any, pes: int, simd: int) -> Trial:
     words = [w | int(b) << 27 for w, b in zip(pack_words(rows, 1), border, strict=True)]
     expected = layer_outputs(layer, source, rows, border).astype(np.int64)
     core = module.FoldedCore(
-        plan.weights, plan.constants, pes=pes, simd=simd, bounds=plan.bounds, sums=plan.sums
-    )
+        plan.weights, plan.constants, pes=pes, simd=simd, bounds=plan.bounds, sums=plan.sums,
+        groups=plan.groups, taps=plan.taps,
+    )  # fmt: skip
     return core, words, pack_words(expected, 1)
 
 
@@ -88,7 +91,7 @@ def trials(name: str, modules: dict[str, Any]) -> Iterator[Trial]:
         words = [1, 2 | 16, 3, 4, 5, 6, 7 | 16, 8, 9, 10 | 16]
         yield module.FrameGuard(4, 3), words, [1, 2, 0, 3, 4, 5, 8, 9, 10]
     else:
-        yield from (folded(module, *folding) for folding in ((3, 4), (7, 27)))
+        yield from (folded(module, *folding) for folding in ((3, 4), (7, 27), (4, 2, 3)))
 
 
 def accept(guard: Any) -> Any:
