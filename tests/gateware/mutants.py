@@ -220,6 +220,35 @@ QUANTIZE_MUTANTS = {
     "highest_level_out_of_reach": ("quantize", "min(level) > high", "min(level) >= high"),
 }  # fmt: skip
 
+LINK_MUTANTS = {
+    "start_bit_not_checked": ("uart", 'm.next = "IDLE"\n                with m.If(~line):',
+                              'm.next = "IDLE"\n                with m.If(1):'),
+    "stop_bit_not_checked": ("uart", "framing.eq(~line)", "framing.eq(0)"),
+    "sampled_at_the_edge": ("uart", "self._divisor // 2 - 1", "0"),
+    "line_need_not_rise": ("uart", 'm.State("END"), m.If(line)', 'm.State("END"), m.If(1)'),
+    "lost_bytes_not_told": ("uart", "overrun.eq(lost)", "overrun.eq(0)"),
+    "highest_bit_first": ("uart", "word.eq(Cat(word[1:], line))", "word.eq(Cat(line, word[:7]))"),
+    "no_stop_bit": ("uart", "left.eq(10)", "left.eq(9)"),
+    "end_is_data": ("packet", "ends.eq(~self.i.p.framing &", "ends.eq(0 &"),
+    "escapes_stay": ("packet", "m.d.comb += value.eq(_END)", "m.d.comb += value.eq(_ESCAPE)"),
+    "escape_forgotten": ("packet", "special.eq(~end &", "special.eq(0 &"),
+    "escaped_for_ever": ("packet", "escaped.eq(special & ~escaped)", "escaped.eq(special)"),
+    "checksum_not_checked": ("packet", "~checksum.match_detected", "0"),
+    "checksum_goes_on": ("packet", "checksum.start.eq(taken & ends)", "checksum.start.eq(0)"),
+    "short_beat_not_told": ("packet", "Cat(~full, 0,", "Cat(0, 0,"),
+    "framing_forgotten": ("packet", "framing.eq(~ends & (framing | self.i.p.framing))",
+                          "framing.eq(0)"),
+    "framing_kept": ("packet", "framing.eq(~ends & (framing", "framing.eq((framing"),
+    "overrun_forgotten": ("packet", "overrun.eq(~ends & (overrun | self.i.p.overrun))",
+                          "overrun.eq(0)"),
+    "number_is_data": ("packet", "number.eq(late[0]), numbered.eq(1)", "number.eq(late[0])"),
+    "faults_of_the_network_dropped": ("packet", "status | self.i.p.user", "status"),
+    "beat_ignores_back_pressure": ("packet", "self.i.ready.eq(~gives |", "self.i.ready.eq(1 |"),
+    "record_without_its_beat": ("packet", "self.record.valid.eq(gives & ends & self.o.ready)",
+                                "self.record.valid.eq(gives & ends)"),
+    "answer_of_one_beat": ("packet", "last_byte & self.i.p.last", "last_byte"),
+}  # fmt: skip
+
 
 _ALL = {
     **MUTANTS,
@@ -228,6 +257,7 @@ _ALL = {
     **STREAM_MUTANTS,
     **AFFINE_MUTANTS,
     **QUANTIZE_MUTANTS,
+    **LINK_MUTANTS,
 }
 
 
