@@ -200,6 +200,7 @@ def simulate_network(
     images: int = 1000,
     seed: int = 0,
     stall: float = 0.3,
+    bench: bool = True,
     waves: bool = False,
     progress: Progress = lambda text: None,
 ) -> NetworkSimulation:
@@ -214,7 +215,7 @@ def simulate_network(
     """
     check_simulation("images", images, 1, seed, stall)
     return _simulate(
-        _network_of(directory), images=images, seed=seed, stall=stall, waves=waves,
+        _network_of(directory), images=images, seed=seed, stall=stall, bench=bench, waves=waves,
         progress=progress,
     )  # fmt: skip
 

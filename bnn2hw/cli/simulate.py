@@ -26,6 +26,13 @@ def simulate(
     stall: Annotated[
         float, typer.Option(metavar="P", help="Probability that a side waits in a cycle.")
     ] = 0.3,
+    bench: Annotated[
+        bool,
+        typer.Option(
+            "--bench/--no-bench",
+            help="Of a network: also run the cocotb bench, of some twenty frames.",
+        ),
+    ] = True,
     waves: Annotated[
         bool, typer.Option("--waves", help="Record the waveforms of every layer (VCD).")
     ] = False,
@@ -38,8 +45,9 @@ def simulate(
     if api.network_directory(directory) is not None:
         with progress() as tell:
             network = api.simulate_network(
-                directory, images=images, seed=seed, stall=stall, waves=waves, progress=tell
-            )
+                directory, images=images, seed=seed, stall=stall, bench=bench, waves=waves,
+                progress=tell,
+            )  # fmt: skip
         _show_network(network.to_json(), json)
         return
     with progress() as tell:
