@@ -225,7 +225,7 @@ LINK_MUTANTS = {
                               'm.next = "IDLE"\n                with m.If(1):'),
     "stop_bit_not_checked": ("uart", "framing.eq(~line)", "framing.eq(0)"),
     "sampled_at_the_edge": ("uart", "self._divisor // 2 - 1", "0"),
-    "line_need_not_rise": ("uart", 'm.State("END"), m.If(line)', 'm.State("END"), m.If(1)'),
+    "line_need_not_rise": ("uart", 'm.State("BREAK"), m.If(line)', 'm.State("BREAK"), m.If(1)'),
     "lost_bytes_not_told": ("uart", "overrun.eq(lost)", "overrun.eq(0)"),
     "highest_bit_first": ("uart", "word.eq(Cat(word[1:], line))", "word.eq(Cat(line, word[:7]))"),
     "no_stop_bit": ("uart", "left.eq(10)", "left.eq(9)"),
