@@ -127,10 +127,11 @@ class _ItemUnit(wiring.Component):
         return {}
 
     def elaborate(self, platform: object) -> Module:
-        """Return the register of a word, what is made of it, and the banks."""
+        """Return the register of what is made of a word, and the banks."""
         m = Module()
         m.submodules.banks = banks = self._banks
-        word = Signal(word_layout(self._program), name="word", reset_less=True)
+        made = self._made(m, self.i.p)
+        kept = Signal(len(made), reset_less=True)
         loaded = Signal()
         m.d.comb += [
             banks.write.eq(loaded & banks.writable),
@@ -141,13 +142,17 @@ class _ItemUnit(wiring.Component):
             self.i.ready.eq(~loaded | (banks.write & banks.last)),
         ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [word.eq(self.i.payload), loaded.eq(1)]
+            m.d.sync += [kept.eq(made), loaded.eq(1)]
         with m.Elif(self.i.ready):
             m.d.sync += loaded.eq(0)
-        m.d.comb += banks.slots.eq(self._slots(m, word))
+        m.d.comb += banks.slots.eq(self._slots(m, kept))
         return m
 
-    def _slots(self, m: Module, word: data.View) -> Value:
+    def _made(self, m: Module, word: data.View) -> Value:
+        """Return what is made of a word in the cycle in which it comes."""
+        raise TypeError(f"{type(self).__name__} is abstract")
+
+    def _slots(self, m: Module, kept: Value) -> Value:
         """Return what goes into the banks in a cycle."""
         raise TypeError(f"{type(self).__name__} is abstract")
 
@@ -179,18 +184,21 @@ class KernelTables(_ItemUnit):
         names = ("write", "write_address", "write_data") if self._loadable else ()
         return {name: self._subset.signature.members[name] for name in names}
 
-    def _slots(self, m: Module, word: data.View) -> Value:
+    def _made(self, m: Module, word: data.View) -> Value:
+        m.submodules.rows = rows = RowSums(self._program)
+        m.d.comb += rows.word.eq(word)
+        return Cat(*chain(*rows.sums))
+
+    def _slots(self, m: Module, kept: Value) -> Value:
         m.submodules.subset = subset = self._subset
         m.d.comb += subset.address.eq(self._banks.batch_next)
         for name in self._load_members():
             m.d.comb += getattr(subset, name).eq(getattr(self, name))
-        m.submodules.rows = rows = RowSums(self._program)
-        m.d.comb += rows.word.eq(word)
         sums = []
         for k in range(self._program.kernel_units):
             m.submodules[f"kernel{k}"] = unit = KernelUnit(self._program)
             m.d.comb += [
-                unit.rows.eq(Cat(*chain(*rows.sums))),
+                unit.rows.eq(kept),
                 unit.kernel.eq(subset.data.word_select(k, self._program.unit)),
             ]
             sums.append(unit.o)
@@ -204,5 +212,8 @@ class WordBanks(_ItemUnit):
         width = word_layout(program).size + program.entry_width
         super().__init__(program, _Banks(width, 1, 1, program.pixels))
 
-    def _slots(self, m: Module, word: data.View) -> Value:
+    def _made(self, m: Module, word: data.View) -> Value:
         return Cat(word.as_value(), offset(m, self._program, word))
+
+    def _slots(self, m: Module, kept: Value) -> Value:
+        return kept
