@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -143,6 +144,18 @@ def test_make_volume_runs_the_harness(tiny: Path) -> None:
     done = run(tiny / "tiny", "make", "volume", f"PYTHON={sys.executable}", "STALL=0.2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"different": 0' in done.stdout
+    single = tiny / "tiny"
+    folder = single / "wrong"
+    shutil.copytree(single / "vectors", folder)
+    word = (folder / "conv2.txt").read_text()
+    (folder / "conv2.txt").write_text(word[:3] + f"{int(word[3:5], 16) ^ 1:02x}" + word[5:])
+    done = run(
+        single, "results/harness/Vtiny", "volume/frames.bin", "volume/expected.bin", "4", "0.2",
+        "0", "wrong",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert '"different": 0' in done.stdout
+    assert '"wrong_edge": "conv2 word 1"' in done.stdout
 
 
 def test_the_source_prints_the_same_verilog(tiny: Path) -> None:
