@@ -1,0 +1,344 @@
+"""The balance of a network: style, plan and folding of each layer for a device.
+
+The interval, cycles from image to image, is the free variable. For an interval every layer has
+its options, each of an area. Block RAMs are shared by all layers, so the least area is sought
+over all combinations that keep to them, exactly, by merging the layers' Pareto fronts. What is
+fast enough for an interval is so for every longer one: the fastest that fits is found by
+bisection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .emit.area import chain_area
+from .emit.names import top_name
+from .emit.stage import Stage
+from .errors import PlanError, UsageError
+from .plan.area import Area
+from .plan.choices import Choice
+from .plan.devices import CAPACITIES, Capacity
+from .plan.folding import Folding, fold_job
+from .plan.jobs import Job, linear_jobs
+from .plan.layer_plan import LayerPlan
+from .plan.options import LayerOptions, Option, Planner
+from .plan.pace import Paces
+
+__all__ = ["Balance", "Goal", "Problem", "balance"]
+
+Works = Mapping[str, LayerPlan | Folding]
+
+# Depths of queues depend on the choice: the search is repeated with those of its result.
+_ROUNDS = 4
+# Of the guard of frames and the verdicts.
+_FRAME = Area(luts=45, flipflops=35, lone=5)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a network is to reach, and where.
+
+    Attributes
+    ----------
+    device
+        A name of :data:`~bnn2hw.plan.devices.CAPACITIES`.
+    clock
+        MHz; the device's own if None.
+    fps
+        Images a second that the least area is sought for; the fastest that fits if None.
+    max_luts
+        Logic cells that may be used, if fewer than the device's.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device, or a number makes no sense.
+    """
+
+    device: str
+    clock: float | None = None
+    fps: float | None = None
+    max_luts: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in CAPACITIES:
+            raise UsageError(
+                f"there is no device {self.device!r}", remedy=f"use {', '.join(CAPACITIES)}"
+            )
+        for what, value in (("clock in MHz", self.clock), ("target", self.fps)):
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(
+                    f"a {what} of {value} makes no sense", remedy="give a number above 0"
+                )
+        if self.max_luts is not None and self.max_luts < 1:
+            raise UsageError(f"{self.max_luts} LUTs hold nothing", remedy="give 1 or more")
+
+    @property
+    def capacity(self) -> Capacity:
+        """Return the device."""
+        return CAPACITIES[self.device]
+
+    @property
+    def hertz(self) -> float:
+        """Return the clock in Hz."""
+        return 1e6 * (self.clock or self.capacity.clock)
+
+    @property
+    def interval(self) -> int | None:
+        """Return the cycles that an image may take."""
+        return None if self.fps is None else int(self.hertz / self.fps)
+
+    @property
+    def limits(self) -> Area:
+        """Return what may be used; its LUTs stand for logic cells."""
+        cells, flipflops, block_rams = self.capacity.usable
+        return Area(min(cells, self.max_luts or cells), flipflops, block_rams=block_rams)
+
+    def holds(self, area: Area) -> bool:
+        """Return whether an area keeps to the limits."""
+        return not self.lacks(area)
+
+    def lacks(self, area: Area) -> str:
+        """Return what an area takes too much of; nothing where it fits."""
+        limits = self.limits
+        rows = (
+            ("logic cells", area.cells(self.capacity.family), limits.luts),
+            ("flip-flops", area.flipflops, limits.flipflops),
+            ("block RAMs", area.block_rams, limits.block_rams),
+        )
+        over = [f"{used:,.0f} {what} of {there:,.0f}" for what, used, there in rows if used > there]
+        return " and ".join(over)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be balanced.
+
+    Attributes
+    ----------
+    jobs
+        What the network computes.
+    methods
+        Planners that may be used.
+    pipeline
+        Adder levels between registers, or None.
+    plan
+        Plans a layer, by the names of its job and of a planner.
+    stages
+        Makes the stages of the network, and their pace, of the works of the layers with weights.
+    """
+
+    jobs: Sequence[Job]
+    methods: Sequence[str]
+    pipeline: int | None
+    plan: Planner
+    stages: Callable[[Works], tuple[Sequence[Stage], Paces]]
+
+
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """How each layer with weights is computed, and what that comes to.
+
+    Attributes
+    ----------
+    choices
+        By job.
+    interval
+        Cycles from image to image.
+    area
+        Estimate of the whole network.
+    """
+
+    choices: Mapping[str, Choice]
+    interval: int
+    area: Area
+
+
+@dataclass(frozen=True, eq=False)
+class _Combination:
+    """Options of some layers together, as a chain from the last one back."""
+
+    cells: float
+    block_rams: int
+    option: Option | None = None
+    before: _Combination | None = None
+
+    def options(self) -> list[Option]:
+        """Return the option of each layer."""
+        if self.before is None or self.option is None:
+            return []
+        return [*self.before.options(), self.option]
+
+
+def balance(problem: Problem, goal: Goal) -> Balance:
+    """Return the choice of the least area that reaches the target, or the fastest that fits.
+
+    Raises
+    ------
+    PlanError
+        If nothing does; the message says by how much, and what would.
+    """
+    search = _Search(problem, goal)
+    found = search.run()
+    if found is None:
+        raise search.failure()
+    return found
+
+
+class _Search:
+    """The search for a goal, over the options of all layers.
+
+    Parameters
+    ----------
+    problem, goal
+        What is to be balanced, and what for.
+    """
+
+    def __init__(self, problem: Problem, goal: Goal) -> None:
+        self._problem, self._goal = problem, goal
+        self._family = goal.capacity.family
+        linear = linear_jobs(problem.jobs)
+        self._layers = [
+            LayerOptions(job, layer, self._family, problem.methods, problem.pipeline, problem.plan)
+            for job, layer in linear
+        ]
+        at_once = {
+            job.name: fold_job(job, layer.channels, layer.patch_size()) for job, layer in linear
+        }
+        stages, paces = problem.stages(at_once)
+        # The shortest interval that there is.
+        self._least = paces.interval
+        self._others = self._of_others(stages)
+        self._late = 0
+        self._merged: dict[tuple[int, ...], list[_Combination]] = {}
+
+    def run(self) -> Balance | None:
+        """Return the result, or None where there is none."""
+        for _ in range(_ROUNDS):
+            wanted = self._goal.interval
+            interval = self._fastest() if wanted is None else wanted - self._late
+            chosen = None if interval is None else self._cheapest(interval)
+            if chosen is None or not self._goal.holds(self._area(chosen)):
+                return None
+            found, stages = self._build(chosen)
+            if self._goal.holds(found.area) and (wanted is None or found.interval <= wanted):
+                return found
+            self._others = self._of_others(stages)
+            self._late += max(found.interval - (wanted or found.interval), 0)
+        return None
+
+    def failure(self) -> PlanError:
+        """Return why there is no result, and what would be one."""
+        goal, remedies = self._goal, []
+        wanted = goal.interval
+        if wanted is not None and wanted < self._least:
+            what = (
+                f"an image takes {self._least:,} cycles at least, and {goal.fps:,.0f} images/s at "
+                f"{goal.hertz / 1e6:g} MHz leave {wanted:,}"
+            )
+        else:
+            interval = wanted or max(layer.interval for layer in self._layers)
+            chosen = self._cheapest(interval) or self._combinations(interval)[-1]
+            what = f"it takes {goal.lacks(self._area(chosen))} that may be used of {goal.device}"
+            remedies = [f"--device {name}" for name in self._larger()]
+        fastest = None if wanted is None else self._fastest()
+        if fastest is not None:
+            remedies.insert(0, f"--target-fps {int(goal.hertz / fastest)}")
+        if not remedies and goal.max_luts is None:
+            remedies = ["a smaller network"]
+        if goal.max_luts is not None:
+            remedies.append("more LUTs")
+        return PlanError(what, remedy=f"give {' or '.join(remedies)}")
+
+    def _larger(self) -> list[str]:
+        """Return the smallest of the larger devices that holds what is wanted, if one does."""
+        capacity = self._goal.capacity
+        larger = [
+            (other.cells, name)
+            for name, other in CAPACITIES.items()
+            if other.cells > capacity.cells
+        ]
+        for _, name in sorted(larger):
+            goal = replace(self._goal, device=name, clock=self._goal.hertz / 1e6, max_luts=None)
+            if _Search(self._problem, goal).run() is not None:
+                return [name]
+        return []
+
+    def _build(self, chosen: _Combination) -> tuple[Balance, Sequence[Stage]]:
+        """Return a combination as it will be built, and its stages."""
+        works: dict[str, LayerPlan | Folding] = {}
+        choices = {}
+        for layer, option in zip(self._layers, chosen.options(), strict=True):
+            name, choice = layer.job.name, option.choice
+            choices[name] = choice
+            works[name] = layer.work(choice)
+        stages, paces = self._problem.stages(works)
+        area = _FRAME + chain_area(stages, self._family)
+        return Balance(choices, paces.interval, area), stages
+
+    def _of_others(self, stages: Sequence[Stage]) -> Area:
+        """Return the area of all that is no core of a layer with weights, nor its queue."""
+        cores = {layer.job.name for layer in self._layers}
+        queues = {top_name(name) for name in cores}
+        others = [
+            stage
+            for stage in stages
+            if stage.layer not in cores or (stage.folding is None and stage.core is None)
+            if stage.name not in queues or stage.unit != "Fifo"
+        ]
+        return _FRAME + chain_area(others, self._family)
+
+    def _area(self, chosen: _Combination) -> Area:
+        """Return the area of a combination with that of all other stages."""
+        return sum((option.area for option in chosen.options()), self._others)
+
+    def _fastest(self) -> int | None:
+        """Return the shortest interval at which the network fits; None where it never does."""
+        low, high = self._least, max(layer.interval for layer in self._layers)
+        high = max(low, high)
+        if not self._fits(high):
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._fits(middle) else (middle + 1, high)
+        return low
+
+    def _fits(self, interval: int) -> bool:
+        chosen = self._cheapest(interval)
+        return chosen is not None and self._goal.holds(self._area(chosen))
+
+    def _cheapest(self, interval: int) -> _Combination | None:
+        """Return the least area for an interval with the block RAMs that there are."""
+        there = self._goal.limits.block_rams - self._others.block_rams
+        fitting = (one for one in self._combinations(interval) if one.block_rams <= there)
+        return next(fitting, None) if interval >= self._least else None
+
+    def _combinations(self, interval: int) -> list[_Combination]:
+        """Return the combinations for an interval that no other one beats, least area first."""
+        fronts = [layer.front(interval) for layer in self._layers]
+        key = tuple(map(id, fronts))
+        if key not in self._merged:
+            found = [_Combination(0.0, 0)]
+            for front in fronts:
+                found = _undominated(
+                    _Combination(
+                        one.cells + option.cells,
+                        one.block_rams + option.area.block_rams,
+                        option,
+                        one,
+                    )
+                    for one in found
+                    for option in front
+                )
+            self._merged[key] = found
+        return self._merged[key]
+
+
+def _undominated(combinations: Iterable[_Combination]) -> list[_Combination]:
+    """Return the combinations that no other one beats, the least area first."""
+    front: list[_Combination] = []
+    for one in sorted(combinations, key=lambda one: (one.cells, one.block_rams)):
+        if not front or one.block_rams < front[-1].block_rams:
+            front.append(one)
+    return front
