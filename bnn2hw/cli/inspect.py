@@ -12,6 +12,7 @@ from .. import api
 from ..inspection import KernelReport, LayerReport
 from ..model import Network
 from ..plan.kernels import kernels_of
+from ..report.bases import draw_bases
 from ..report.kernels import draw_kernels
 from ..report.tables import Table, number
 from .common import JsonOption, ModelArgument, progress, show, write_json
@@ -27,6 +28,12 @@ def inspect(
             metavar="FILE", help="Draw how often each kernel occurs (.png, .svg or .pdf)."
         ),
     ] = None,
+    bases: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw blocks, parallel bases and where they meet (Group-Net)."
+        ),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """List the layers of a network, what reuse saves, and what cannot be compiled.
@@ -37,6 +44,8 @@ def inspect(
     if picture is not None:
         found = {layer.name: kernels_of(layer) for layer in network.linear_layers()}
         draw_kernels({name: one for name, one in found.items() if one is not None}, picture)
+    if bases is not None:
+        draw_bases(network, bases)
     table, value = summary(network)
     show(table, json_to=json)
     if json is None or str(json) != "-":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import ModelError
-from .layers import Layer
+import numpy as np
 
-__all__ = ["BaseGroup", "check_groups"]
+from ..errors import ModelError
+from .formats import Tensor
+from .layers import Layer
+from .streams import Affine
+
+__all__ = ["BaseGroup", "check_groups", "soft_connections"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +70,40 @@ def check_groups(groups: Sequence[BaseGroup], layers: Sequence[Layer]) -> None:
                         f"{base_of[source]}",
                         layer=name,
                     )
+
+
+def soft_connections(
+    groups: Sequence[BaseGroup], layers: Sequence[Layer], tensors: Mapping[str, Tensor]
+) -> dict[str, tuple[str, float]]:
+    """Return the gates ``s * b_k + (1 - s) * m`` of bases, by the layer that mixes.
+
+    Each is the last layer of the base of an earlier group that is read, b_k, and s; of several
+    channels the greatest. A gate is an :class:`.Affine` of a base whose other input is the output
+    of that earlier group, m.
+
+    Raises
+    ------
+    ModelError
+        If s or 1 - s lies outside 0 to 1.
+    """
+    of = {name: group for group in groups for base in group.bases for name in base}
+    found = {}
+    for layer in layers:
+        if not isinstance(layer, Affine) or layer.name not in of or len(layer.inputs) != 2:
+            continue
+        own, *_ = sorted(layer.inputs, key=lambda name: name not in of)
+        if own not in of or of[own] is of[layer.name] or of[own].output not in layer.inputs:
+            continue
+        scales = [
+            tensors[name].format.fraction - layer.shift - layer.format.fraction
+            for name in layer.inputs
+        ]
+        shares = np.ldexp(layer.weights.astype(np.float64), np.array(scales)[:, None])
+        if shares.min() < 0 or shares.max() > 1:
+            raise ModelError(
+                f"mixes a base and the mean with shares from {shares.min():g} to {shares.max():g}",
+                layer=layer.name,
+                remedy="a gate s and 1 - s lie within 0 to 1",
+            )
+        found[layer.name] = (own, float(shares[layer.inputs.index(own)].max()))
+    return found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from .formats import Bipolar, Tensor
-from .groups import BaseGroup, check_groups
+from .groups import BaseGroup, check_groups, soft_connections
 from .layers import Layer, LinearLayer
 
 __all__ = ["Network", "Samples"]
@@ -57,7 +57,8 @@ class Network:
     Raises
     ------
     ModelError
-        If names repeat, an edge is missing, shapes do not fit, or groups are not parallel.
+        If names repeat, an edge is missing, shapes do not fit, groups are not parallel, or a gate
+        between them lies outside 0 to 1.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Network:
             raise ModelError(f"network {self.name} has no layers")
         assert self.tensors  # infers and checks every shape
         check_groups(self.groups, self.layers)
+        assert self.gates is not None  # checks them
         if self.samples is not None:
             self._check_samples(self.samples)
 
@@ -111,6 +113,11 @@ class Network:
             except ModelError as error:
                 raise error.located(layer=layer.name) from error
         return tensors
+
+    @cached_property
+    def gates(self) -> dict[str, tuple[str, float]]:
+        """Return the soft connections between groups: see :func:`.soft_connections`."""
+        return soft_connections(self.groups, self.layers, self.tensors)
 
     def layer(self, name: str) -> Layer:
         """Return the layer of that name.
