@@ -18,7 +18,8 @@ from .model import Argmax, LinearLayer, Network
 from .plan import plan_layer
 from .plan.choices import Choice, choices_text, read_choices
 from .plan.cost import plan_cost
-from .plan.folding import Folding, cheapest_folding, fold_problem, plan_folding
+from .plan.folding import Folding, cheapest_folding, fold_job, fold_problem
+from .plan.jobs import Job, linear_jobs, network_jobs
 from .plan.layer_plan import LayerPlan
 from .plan.planner import check_options
 from .synth import DEVICES, Placement, place_and_route
@@ -77,6 +78,7 @@ def generate_network(
     choices: str | Path | None = None,
     scores: bool = False,
     beat: int | None = None,
+    bases_parallel: int | None = None,
     out: str | Path | None = None,
     progress: Progress = lambda text: None,
 ) -> NetworkBuild:
@@ -98,6 +100,9 @@ def generate_network(
         Whether the answer also holds the scores behind the class.
     beat
         Elements of a beat of the input; None for a width that suits.
+    bases_parallel
+        Lanes of each group of parallel bases, which compute the bases in turn; a lane a base if
+        None.
     out
         The directory; ``build/NETWORK`` if None. An earlier build there is replaced.
     progress
@@ -108,7 +113,7 @@ def generate_network(
     UsageError
         If an option makes no sense.
     PlanError
-        If the network has a layer that is not built.
+        If the network has a layer that is not built, or bases that cannot take turns.
     BuildError
         If the directory cannot be written or holds something else.
     """
@@ -125,39 +130,51 @@ def generate_network(
     if scores and not isinstance(network.layers[-1], Argmax):
         raise UsageError("a network without an argmax gives what it computes: leave scores out")
     beats = input_beats(network.input, beat)
+    jobs = network_jobs(network, bases_parallel)
     chosen: dict[str, Choice] = {}
     if choices is not None:
-        weights = {one.name: (one.channels, one.patch_size()) for one in network.linear_layers()}
-        chosen = read_choices(Path(choices), weights)
-    for layer in network.linear_layers():
-        problem_of_fold = fold_problem(layer)
-        if layer.name in chosen and chosen[layer.name].plan is None and problem_of_fold:
-            raise PlanError(problem_of_fold, layer=layer.name, remedy="make it spatial")
+        chosen = read_choices(Path(choices), _sizes(jobs))
+    for job, layer in linear_jobs(jobs):
+        in_turn = job.turns > 1
+        spatial = job.name in chosen and chosen[job.name].plan is not None
+        folded = job.name in chosen and not spatial
+        if fold_problem(layer) and (in_turn or folded):
+            raise PlanError(
+                fold_problem(layer) or "",
+                layer=layer.name,
+                remedy="leave --bases-parallel out" if in_turn else "make it spatial",
+            )
+        if in_turn and spatial:
+            raise UsageError("layers that take turns are folded", layer=job.name, file=choices)
     directory = Path(out) if out is not None else Path("build", network.name)
     check_target(directory)
     find_yosys()
     works: dict[str, LayerPlan | Folding] = {}
     told: dict[str, Mapping[str, object]] = {}
-    for layer in network.linear_layers():
-        source, choice = network.source(layer), chosen.get(layer.name)
-        if choice is None:
-            choice = _choose(network, layer, interval, plan)
-        if choice.plan is None:
-            works[layer.name] = folding = plan_folding(layer, source, choice.pes, choice.simd)
-            chosen[layer.name] = Choice(None, folding.pes, folding.simd)
-            told[layer.name] = {
-                "style": "folded", "pes": folding.pes, "simd": folding.simd,
-                "cycles": folding.cycles,
-            }  # fmt: skip
-            continue
-        progress(f"{layer.name}: plan")
-        found = plan_layer(layer, source, choice.plan, max_depth=max_depth, complement=complement)
-        works[layer.name] = found
-        chosen[layer.name] = Choice(found.method)
+
+    def spatial_work(job: Job, layer: LinearLayer, method: str) -> None:
+        progress(f"{job.name}: plan")
+        source = job.inputs[0]
+        found = plan_layer(layer, source, method, max_depth=max_depth, complement=complement)
+        works[job.name], chosen[job.name] = found, Choice(found.method)
         cost = plan_cost(found, layer, source).to_json()
-        told[layer.name] = {"style": "spatial", "plan": found.method, **cost}
-    chosen = {layer.name: chosen[layer.name] for layer in network.linear_layers()}
-    stages, paces = network_stages(network, works, beats=beats, pipeline=pipeline, scores=scores)
+        told[job.name] = {"style": "spatial", "plan": found.method, **cost}
+
+    for job, layer in linear_jobs(jobs):
+        choice = chosen.get(job.name) or _choose(job, layer, interval, plan)
+        if choice.plan is not None:
+            spatial_work(job, layer, choice.plan)
+            continue
+        works[job.name] = folding = fold_job(job, choice.pes, choice.simd)
+        chosen[job.name] = Choice(None, folding.pes, folding.simd)
+        told[job.name] = {
+            "style": "folded", "pes": folding.pes, "simd": folding.simd,
+            "cycles": folding.cycles,
+        }  # fmt: skip
+    chosen = {job.name: chosen[job.name] for job, _ in linear_jobs(jobs)}
+    stages, paces = network_stages(
+        network, jobs, works, beats=beats, pipeline=pipeline, scores=scores
+    )
     twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
     if twice:
         raise BuildError(f"two stages would be called {twice[0]}", remedy="rename the layer")
@@ -166,7 +183,7 @@ def generate_network(
     images, _ = make_images(network, max(count, 1), seed=0)
     frames = make_frames(network, images, _BENCH_FRAMES)
     files = NetworkFiles(
-        network, stages, paces, told, choices_text(chosen), beats, frames, pipeline
+        network, jobs, stages, paces, told, choices_text(chosen), beats, frames, pipeline
     )
 
     def write(folder: Path) -> None:
@@ -180,17 +197,27 @@ def generate_network(
     )
 
 
-def _choose(network: Network, layer: LinearLayer, interval: int | None, plan: str) -> Choice:
-    """Return the cheapest folding for an interval; a spatial layer where there is none."""
+def _sizes(jobs: Sequence[Job]) -> dict[str, tuple[int, int]]:
+    """Return channels and inputs of the jobs with weights."""
+    return {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(jobs)}
+
+
+def _choose(job: Job, layer: LinearLayer, interval: int | None, plan: str) -> Choice:
+    """Return the cheapest folding for an interval; a spatial layer where there is none.
+
+    Layers that take turns are folded in any case, without an interval at once.
+    """
+    everything = Choice(None, layer.channels, layer.patch_size())
+    slowest = everything if job.turns > 1 else Choice(plan)
     if interval is None or fold_problem(layer) is not None:
-        return Choice(plan)
-    source, output = network.source(layer), network.tensors[layer.name]
-    count = output.size // output.channels
+        return slowest
+    source = job.inputs[0]
+    count = job.output.size // job.output.channels
     # Positions at which no window is due take a cycle each.
     idle = max(source.size // source.channels - count, 0)
-    cycles = (interval - idle) // count
+    cycles = (interval // job.turns - idle) // count
     if cycles < 2:
-        return Choice(plan)
+        return slowest
     return Choice(None, *cheapest_folding(layer, source, cycles))
 
 

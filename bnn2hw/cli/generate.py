@@ -60,6 +60,10 @@ def generate(
         int | None,
         typer.Option(metavar="N", help="Of a network: elements of a beat of the image stream."),
     ] = None,
+    bases_parallel: Annotated[
+        int | None,
+        typer.Option(metavar="P", help="Of a network: lanes that compute parallel bases in turn."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Build directory [build/NETWORK-LAYER...].")
     ] = None,
@@ -72,8 +76,12 @@ def generate(
     """
     if network == bool(layer):
         raise UsageError("give either --network or a --layer")
-    if not network and (scores or any(x is not None for x in (beat, interval, choices))):
-        raise UsageError("--scores, --beat, --interval and --choices belong to --network")
+    if not network and (
+        scores or any(x is not None for x in (beat, interval, choices, bases_parallel))
+    ):
+        raise UsageError(
+            "--scores, --beat, --interval, --choices and --bases-parallel belong to --network"
+        )
     model_network = api.load_network(model)
     if network:
         with progress() as tell:
@@ -87,6 +95,7 @@ def generate(
                 choices=choices,
                 scores=scores,
                 beat=beat,
+                bases_parallel=bases_parallel,
                 out=out,
                 progress=tell,
             )

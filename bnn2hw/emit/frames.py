@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from .stage import Beats
 
-__all__ = ["Field", "Frames", "frame_bytes", "read_answers", "write_bench_frames", "write_volume"]
+__all__ = [
+    "Field",
+    "Frames",
+    "Joint",
+    "frame_bytes",
+    "read_answers",
+    "write_bench_frames",
+    "write_volume",
+]
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,33 @@ class Field:
     elements: int
     width: int
     signed: bool
+
+
+@dataclass(frozen=True)
+class Joint:
+    """An edge on which the edges of several layers travel.
+
+    Attributes
+    ----------
+    layers
+        Their names.
+    in_turn
+        Whether they take turns, position by position; else their channels lie side by side.
+    width
+        Bits of an element.
+    """
+
+    layers: tuple[str, ...]
+    in_turn: bool
+    width: int
+
+    def values(self, edges: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Return the values of the edge, (count, positions, elements), from those of all layers."""
+        rows = [edges[name] for name in self.layers]
+        if not self.in_turn:
+            return np.concatenate(rows, axis=-1)
+        turns = np.stack([row.reshape(len(row), -1, row.shape[-1]) for row in rows], axis=2)
+        return turns.reshape(len(turns), -1, turns.shape[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +92,7 @@ def write_bench_frames(
     beats: Beats,
     fields: Sequence[Field],
     widths: Mapping[str, int],
+    joint: Mapping[str, Joint],
 ) -> None:
     """Write the files of the cocotb bench: ``input.txt``, and one for each edge.
 
@@ -70,12 +106,15 @@ def write_bench_frames(
         Of the input and of an answer.
     widths
         Bits of an element of each edge; the last edge is the answer itself.
+    joint
+        Edges of several layers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = min(len(values) for values in frames.edges.values())
     texts = {"input": _hex(frame_bytes(frames.images[:count], beats))}
-    for name, width in widths.items():
-        values = frames.edges[name][:count]
+    edges = {**frames.edges, **{name: edge.values(frames.edges) for name, edge in joint.items()}}
+    for name, width in {**{name: edge.width for name, edge in joint.items()}, **widths}.items():
+        values = edges[name][:count]
         rows = values.reshape(count, -1, values.shape[-1])
         texts[name] = _hex(_pack(_bits(rows, width)))
     answers = {name: values[:count] for name, values in frames.answers.items()}

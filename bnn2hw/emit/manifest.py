@@ -33,6 +33,7 @@ _KEYS = {
         "input",
         "output",
         "interval_cycles",
+        "joint_edges",
         "stages",
         "verilator_flags",
         "make_flags",

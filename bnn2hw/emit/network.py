@@ -12,9 +12,10 @@ import numpy as np
 
 from ..gateware.network_core import AxiStreamNetwork
 from ..model import Argmax, Network, save
+from ..plan.jobs import Job
 from ..plan.pace import Paces
 from ..plan.text import dump
-from .frames import Field, Frames, write_bench_frames, write_volume
+from .frames import Field, Frames, Joint, write_bench_frames, write_volume
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
 from .sources import component_texts, literal, readout_fields
@@ -39,6 +40,8 @@ class NetworkFiles:
     ----------
     network
         The network.
+    jobs
+        What its stages compute.
     stages, paces
         Its stages, and their pace.
     choices
@@ -54,6 +57,7 @@ class NetworkFiles:
     """
 
     network: Network
+    jobs: Sequence[Job]
     stages: list[Stage]
     paces: Paces
     choices: Mapping[str, Mapping[str, object]]
@@ -100,6 +104,15 @@ class NetworkFiles:
             found.append(Field("scores", source.size, source.format.width, source.format.signed))
         return found
 
+    @cached_property
+    def joint(self) -> dict[str, Joint]:
+        """Return the edges of several layers."""
+        return {
+            job.name: Joint(job.parts, job.turns > 1, job.output.format.width)
+            for job in self.jobs
+            if job.joint
+        }
+
     def hardware(self) -> AxiStreamNetwork:
         """Return the network as a component."""
         stages = [(stage.name, stage.component(), stage.sources) for stage in self.stages]
@@ -142,7 +155,9 @@ class NetworkFiles:
             layer.name: self.network.tensors[layer.name].format.width
             for layer in self.network.layers
         }
-        write_bench_frames(directory / "vectors", self.frames, self.beats, self.fields, widths)
+        write_bench_frames(
+            directory / "vectors", self.frames, self.beats, self.fields, widths, self.joint
+        )
         write_volume(directory / "volume", self.frames, self.beats, self.fields)
         save(self.network, directory / "network.npz")
 
@@ -215,6 +230,7 @@ class NetworkFiles:
             "interval_cycles": self.paces.interval,
             "pipeline": self.pipeline,
             "edges": dict(values["edges"]),
+            "joint_edges": {name: asdict(edge) for name, edge in self.joint.items()},
             "stages": [
                 {
                     "name": stage.name,

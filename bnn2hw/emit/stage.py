@@ -16,7 +16,7 @@ from ..gateware.pool import MaxPool as MaxPoolUnit
 from ..gateware.pool import SumPool as SumPoolUnit
 from ..gateware.quantize import QuantizeUnit
 from ..gateware.window import Pad, SlidingWindow
-from ..gateware.words import Fifo, Gather, Split
+from ..gateware.words import Fifo, Gather, Repeat, Slice, Split
 from ..model import Tensor
 from ..plan.folding import Folding
 from ..plan.graph import AdderGraph
@@ -44,6 +44,8 @@ UNITS: Mapping[str, Callable[..., wiring.Component]] = {
         MaxPoolUnit,
         Pad,
         QuantizeUnit,
+        Repeat,
+        Slice,
         SlidingWindow,
         Split,
         SumPoolUnit,
@@ -69,7 +71,7 @@ class Stage:
     options
         Its parameters, by keyword.
     words
-        Bits of each of its inputs, without border classes.
+        Bits of each of its inputs, with border classes.
     paces
         What it does with the beats of a frame; nothing for a queue.
     sources

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PlanError
+from ..gateware.threshold import border_width
 from ..gateware.window import Windows
 from ..model import (
     Affine,
@@ -18,7 +19,6 @@ from ..model import (
     BinaryConv,
     Bipolar,
     Format,
-    Layer,
     LinearLayer,
     MaxPool,
     Network,
@@ -28,6 +28,7 @@ from ..model import (
 )
 from ..plan.folding import Folding
 from ..plan.graph import AdderGraph
+from ..plan.jobs import Job
 from ..plan.layer_plan import LayerPlan
 from ..plan.outputs import BitReadout
 from ..plan.pace import Pace, Paces, pace_of_stages
@@ -37,9 +38,9 @@ from .streams import affine_options, bit_levels, quantize_options, sum_pool_opti
 
 __all__ = ["network_problem", "network_stages"]
 
-# Units that can hold a word for a folded core while they work on the next one, or whose pace
-# says for how long they cannot.
-_HOLDS = ("FoldedCore", "Fifo", "Gather", "SlidingWindow")
+# Units that can hold a word for a folded core or a repeat while they work on the next one, or
+# whose pace says for how long they cannot.
+_HOLDS = ("FoldedCore", "Fifo", "Gather", "Repeat", "SlidingWindow")
 
 
 def network_problem(network: Network) -> tuple[str, str] | None:
@@ -55,20 +56,23 @@ def network_problem(network: Network) -> tuple[str, str] | None:
 
 def network_stages(
     network: Network,
+    jobs: Sequence[Job],
     works: Mapping[str, LayerPlan | Folding],
     *,
     beats: Beats,
     pipeline: int | None,
     scores: bool,
 ) -> tuple[list[Stage], Paces]:
-    """Return the stages of a network whose layers follow each other, and their pace.
+    """Return the stages of a network, and their pace.
 
     Parameters
     ----------
     network
-        The network; :func:`network_problem` finds none.
+        The network; :func:`network_problem` finds none in it.
+    jobs
+        What its stages compute.
     works
-        How its layers with weights are computed.
+        How the layers with weights are computed, by job.
     beats
         Of the input.
     pipeline
@@ -81,50 +85,148 @@ def network_stages(
     PlanError
         If a layer has no stages.
     """
-    found: list[Stage] = []
-    ends = {"input": ""}
+    edges = _Edges(network.tensors)
     for stage in _input_stages(network.input, beats):
-        found.append(replace(stage, sources=(ends["input"],)))
-        ends["input"] = stage.name
-    for layer in network.layers:
-        sources = tuple(ends[name] for name in layer.inputs)
-        for stage in _layer_stages(layer, network, works, pipeline, scores):
-            found.append(replace(stage.timed(), sources=sources))
-            sources = (stage.name,)
-        (ends[layer.name],) = sources
-    return _with_queues(found, beats)
+        edges.add(stage, "input")
+    for job in jobs:
+        edges.start(job)
+        for stage in _job_stages(job, works.get(job.name), pipeline, scores):
+            edges.add(stage, job.name)
+        edges.end(job)
+    return _with_queues(edges.stages, beats)
 
 
-def _layer_stages(
-    layer: Layer,
-    network: Network,
-    works: Mapping[str, LayerPlan | Folding],
-    pipeline: int | None,
-    scores: bool,
+class _Edges:
+    """The stages of a network so far, and which of them gives an edge.
+
+    An edge of several layers is taken apart where a job reads one of them, and an edge that all
+    turns of a job read comes to it once a turn.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+        self.stages: list[Stage] = []
+        self._ends: dict[str, str] = {"input": ""}
+        self._jobs: dict[str, Job] = {}
+        self._reads: tuple[str, ...] = ()
+        self._shared: dict[object, int] = {}
+
+    def start(self, job: Job) -> None:
+        """Find what the first stage of a job reads; a convolution repeats windows itself."""
+        reads = []
+        for k, edges in enumerate(job.sources):
+            if len(edges) > 1:
+                reads.append(self._ends[self._jobs[edges[0]].name])
+                continue
+            reads.append(self._single(edges[0]))
+            if job.turns > 1 and not isinstance(job.layers[0], BinaryConv):
+                repeat = _repeat_stage(job, k, 1, _word(job.inputs[k]), positions(job.inputs[k]))
+                self.stages.append(replace(repeat, sources=(reads[k],)))
+                reads[k] = repeat.name
+        self._reads = tuple(reads)
+
+    def add(self, stage: Stage, name: str) -> None:
+        """Add a stage of a job, which reads the stage before; one that is there is shared.
+
+        It then holds its words for as long as the slowest of those that read it.
+        """
+        stage = replace(stage.timed(), sources=self._reads or (self._ends["input"],))
+        if stage.unit in ("Pad", "SlidingWindow"):
+            options = {k: _hashable(value) for k, value in stage.options.items()}
+            key = stage.sources, tuple(options.items())
+            at = self._shared.setdefault(key, len(self.stages))
+            if at < len(self.stages):
+                before = self.stages[at]
+                slower = max(before, stage, key=lambda one: one.cycles)
+                self.stages[at] = replace(before, paces=slower.paces)
+                self._reads = (before.name,)
+                return
+        self.stages.append(stage)
+        self._reads = (stage.name,)
+        self._ends[name] = stage.name
+
+    def end(self, job: Job) -> None:
+        """Note which stage gives the edge of a job."""
+        (self._ends[job.name],) = self._reads
+        for part in job.parts:
+            self._jobs[part] = job
+
+    def _single(self, edge: str) -> str:
+        """Return the stage that gives the edge of one layer."""
+        if edge in self._ends:
+            return self._ends[edge]
+        job = self._jobs[edge]
+        at, total, source = job.parts.index(edge), len(job.parts), self._ends[job.name]
+        word, own = _word(job.output), self._tensors[edge]
+        if job.turns > 1:
+            name = f"{top_name(job.name)}_all"
+            if all(stage.name != name for stage in self.stages):
+                beats = positions(own)
+                pace = Pace(_ones(beats * total), np.tile(_last(total), beats), 1)
+                options = {"word": word, "count": total}
+                gather = Stage(name, edge, "Gather", options, (word,), (pace,), (source,))
+                self.stages.append(gather)
+            source = name
+            start, word = at * word, total * word
+        else:
+            before = job.parts[:at]
+            start = sum(self._tensors[part].channels for part in before) * job.output.format.width
+        options = {
+            "word": word,
+            "start": start,
+            "count": own.channels,
+            "width": job.output.format.width,
+            "kept": own.format.width,
+        }
+        pace = Pace.even(positions(own), latency=0)
+        name = top_name(edge)
+        self.stages.append(Stage(name, edge, "Slice", options, (word,), (pace,), (source,)))
+        self._ends[edge] = name
+        return name
+
+
+def _hashable(value: object) -> object:
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+def _word(tensor: Tensor) -> int:
+    """Return the bits of a position of an edge."""
+    return tensor.channels * tensor.format.width
+
+
+def _job_stages(
+    job: Job, work: LayerPlan | Folding | None, pipeline: int | None, scores: bool
 ) -> Iterator[Stage]:
-    """Yield the stages of a layer, each of which reads the one before."""
-    source = network.source(layer)
+    """Yield the stages of a job, each of which reads the one before."""
+    layer, source, turns = job.layers[0], job.inputs[0], job.turns
+    # Of the turns, those that come with the words that the first stage reads.
+    inner = turns if len(job.sources[0]) > 1 else 1
     match layer:
         case LinearLayer():
-            work = works[layer.name]
+            assert work is not None
             hold = work.cycles if isinstance(work, Folding) else 1
+            every = turns // inner
             if isinstance(layer, BinaryConv):
-                yield from _window_stages(layer, source, hold)
+                yield from _window_stages(job, layer, source, hold * every, inner)
+                if every > 1:
+                    word, count = _patch_word(job, layer), positions(job.output)
+                    yield _repeat_stage(job, 0, hold, word, count)
             else:
-                yield from _flat_stages(layer, source, hold)
+                yield from _flat_stages(job, source, hold)
             if isinstance(work, Folding):
-                yield _folded_stage(layer, source, network, work, pipeline)
+                yield _folded_stage(job, layer, source, work, pipeline)
             else:
                 core = work.graph, work.readout
-                yield from _core_stages(layer, source, network, core, pipeline)
+                yield from _core_stages(job, _patch_word(job, layer), core, pipeline)
         case MaxPool() | SumPool():
             yield _pool_stage(layer, source)
-        case Binarize():
-            yield from _core_stages(layer, source, network, binarize_core(layer, source), None)
-        case Affine() | Quantize():
-            yield _element_stage(layer, network, pipeline)
+        case Binarize() if turns == 1:
+            core = binarize_core(layer, source)
+            yield from _core_stages(job, _word(source), core, None)
+        case Affine() | Quantize() | Binarize():
+            yield _element_stage(job, pipeline)
         case Argmax():
-            yield from _flat_stages(layer, source, 1)
+            yield from _flat_stages(job, source, 1)
             yield _argmax_stage(layer, source, scores)
         case _:
             raise PlanError(f"{type(layer).__name__} has no stages", layer=layer.name)
@@ -164,7 +266,7 @@ def _queued(stages: list[Stage], depths: Mapping[tuple[str, int], int]) -> list[
             depth = depths.get((stage.name, k), 0)
             if depth:
                 depth += 2  # it takes and gives a cycle late
-            elif stage.unit == "FoldedCore" and units.get(source) not in _HOLDS:
+            elif stage.unit in ("FoldedCore", "Repeat") and units.get(source) not in _HOLDS:
                 depth = 1
             if not depth:
                 continue
@@ -217,23 +319,28 @@ def _input_stages(source: Tensor, beats: Beats) -> Iterator[Stage]:
         yield Stage("input", "input", "Fifo", {"word": word, "depth": 1}, (word,))
 
 
-def _window_stages(layer: BinaryConv, source: Tensor, hold: int) -> Iterator[Stage]:
-    """Yield the sliding window of a convolution, and padding that it cannot mask.
+def _window_stages(
+    job: Job, layer: BinaryConv, source: Tensor, hold: int, turns: int
+) -> Iterator[Stage]:
+    """Yield the sliding window of a convolution over maps in turn, and padding it cannot mask.
 
     A window stays for as many cycles as its core holds it.
     """
     if layer.kernel == (1, 1) == layer.stride and not any(layer.padding):
         return
-    name, word = top_name(layer.name), source.channels * source.format.width
+    name, word = top_name(job.name), _word(source)
     size, padding = (source.shape[0], source.shape[1]), layer.padding
     filler = _filler(layer, source)
-    windows = Windows(size, layer.kernel, layer.stride, layer.dilation, padding)
+    windows = Windows(size, layer.kernel, layer.stride, layer.dilation, padding, turns)
     if not windows.masked:
-        options = {"size": size, "word": word, "padding": padding, "filler": filler}
-        yield Stage(f"{name}_pad", layer.name, "Pad", options, (word,), (_pad_pace(size, padding),))
+        # Positions of all turns lie side by side.
+        wide = size[0], size[1] * turns
+        around = padding[0], padding[1] * turns, padding[2], padding[3] * turns
+        options = {"size": wide, "word": word, "padding": around, "filler": filler}
+        yield Stage(f"{name}_pad", job.name, "Pad", options, (word,), (_pad_pace(wide, around),))
         size = size[0] + padding[0] + padding[2], size[1] + padding[1] + padding[3]
         padding = (0, 0, 0, 0)
-        windows = Windows(size, layer.kernel, layer.stride, layer.dilation)
+        windows = Windows(size, layer.kernel, layer.stride, layer.dilation, turns=turns)
     borders = layer.border_classes(source)
     options = {
         "size": size,
@@ -244,9 +351,24 @@ def _window_stages(layer: BinaryConv, source: Tensor, hold: int) -> Iterator[Sta
         "padding": padding,
         "filler": filler,
         "border": borders if borders.any() else None,
+        "turns": turns,
     }
     pace = _window_pace(windows, hold)
-    yield Stage(f"{name}_window", layer.name, "SlidingWindow", options, (word,), (pace,))
+    yield Stage(f"{name}_window", job.name, "SlidingWindow", options, (word,), (pace,))
+
+
+def _patch_word(job: Job, layer: LinearLayer) -> int:
+    """Return the bits of a patch, and of its border class where there are several."""
+    classes = len(layer.valid_taps(job.inputs[0]))
+    border = border_width(classes) if classes > 1 else 0
+    return layer.patch_size() * job.inputs[0].format.width + border
+
+
+def _repeat_stage(job: Job, number: int, hold: int, word: int, count: int) -> Stage:
+    """Return what gives an input of a job once a turn; each stays for as long as it is held."""
+    pace = Pace(np.full(count, hold * job.turns), np.full(count, job.turns), 0, step=hold)
+    name, options = f"{top_name(job.name)}_repeat{number or ''}", {"word": word, "count": job.turns}
+    return Stage(name, job.name, "Repeat", options, (word,), (pace,))
 
 
 def _window_pace(windows: Windows, hold: int) -> Pace:
@@ -273,32 +395,28 @@ def _filler(layer: BinaryConv, source: Tensor) -> int:
     return sum(element << k * form.width for k in range(source.channels))
 
 
-def _flat_stages(layer: Layer, source: Tensor, hold: int) -> Iterator[Stage]:
+def _flat_stages(job: Job, source: Tensor, hold: int) -> Iterator[Stage]:
     """Yield what collects a map into one word, which stays for as long as its core holds it."""
-    count, word = positions(source), source.channels * source.format.width
+    count, word = positions(source), _word(source)
     if count > 1:
         pace = Pace(_ones(count) + (hold - 1) * _last(count), _last(count), 1)
         options = {"word": word, "count": count}
-        name = f"{top_name(layer.name)}_gather"
-        yield Stage(name, layer.name, "Gather", options, (word,), (pace,))
+        name = f"{top_name(job.name)}_gather"
+        yield Stage(name, job.name, "Gather", options, (word,), (pace,))
 
 
-def _core_stages(
-    layer: Layer, source: Tensor, network: Network, core: Core, pipeline: int | None
-) -> Iterator[Stage]:
+def _core_stages(job: Job, word: int, core: Core, pipeline: int | None) -> Iterator[Stage]:
     """Yield a layer core, and two registers that cut the path of ready through all layers."""
-    output, name = network.tensors[layer.name], top_name(layer.name)
-    options = {**_element(source.format), "pipeline": pipeline}
-    pace = Pace.even(positions(output))
-    inputs = layer.patch_size() if isinstance(layer, LinearLayer) else source.channels
-    word = inputs * source.format.width
-    yield Stage(f"{name}_core", layer.name, "LayerCore", options, (word,), (pace,), core=core)
-    word = output.channels * output.format.width
-    yield Stage(name, layer.name, "Fifo", {"word": word, "depth": 2}, (word,))
+    name = top_name(job.name)
+    options = {**_element(job.inputs[0].format), "pipeline": pipeline}
+    pace = Pace.even(positions(job.output))
+    yield Stage(f"{name}_core", job.name, "LayerCore", options, (word,), (pace,), core=core)
+    word = _word(job.output)
+    yield Stage(name, job.name, "Fifo", {"word": word, "depth": 2}, (word,))
 
 
 def _folded_stage(
-    layer: LinearLayer, source: Tensor, network: Network, work: Folding, pipeline: int | None
+    job: Job, layer: LinearLayer, source: Tensor, work: Folding, pipeline: int | None
 ) -> Stage:
     """Return a folded core, whose output register is a queue of one word."""
     options = {
@@ -310,12 +428,13 @@ def _folded_stage(
         "sums": work.sums,
         "groups": work.groups,
         "taps": work.taps,
+        "turns": work.turns,
     }
-    count = positions(network.tensors[layer.name])
-    pace = Pace.even(count, hold=work.cycles)
-    word = layer.patch_size() * source.format.width
-    name = top_name(layer.name)
-    return Stage(name, layer.name, "FoldedCore", options, (word,), (pace,), folding=work)
+    pace = Pace.even(positions(job.output) * job.turns, hold=work.cycles)
+    word = _patch_word(job, layer)
+    return Stage(
+        top_name(job.name), job.name, "FoldedCore", options, (word,), (pace,), folding=work
+    )
 
 
 def _element(form: Format) -> dict[str, object]:
@@ -341,16 +460,17 @@ def _pool_stage(layer: MaxPool | SumPool, source: Tensor) -> Stage:
     return Stage(top_name(layer.name), layer.name, unit, options, (word,), paces)
 
 
-def _element_stage(layer: Affine | Quantize, network: Network, pipeline: int | None) -> Stage:
-    """Return the stage of a layer that works on each element on its own."""
-    sources = [network.tensors[name] for name in layer.inputs]
-    if isinstance(layer, Affine):
-        unit, options = "AffineUnit", affine_options([layer], sources, pipeline)
+def _element_stage(job: Job, pipeline: int | None) -> Stage:
+    """Return the stage of layers that work on each element on its own."""
+    affine = [layer for layer in job.layers if isinstance(layer, Affine)]
+    levels = [layer for layer in job.layers if isinstance(layer, Binarize | Quantize)]
+    if affine:
+        unit, options = "AffineUnit", affine_options(affine, job.inputs, pipeline)
     else:
-        unit, options = "QuantizeUnit", quantize_options([layer], sources[0], pipeline)
-    pace = Pace.even(positions(sources[0]))
-    words = tuple(source.channels * source.format.width for source in sources)
-    return Stage(top_name(layer.name), layer.name, unit, options, words, (pace,))
+        unit, options = "QuantizeUnit", quantize_options(levels, job.inputs[0], pipeline)
+    pace = Pace.even(positions(job.output) * job.turns)
+    words = tuple(map(_word, job.inputs))
+    return Stage(top_name(job.name), job.name, unit, options, words, (pace,))
 
 
 def _argmax_stage(layer: Argmax, source: Tensor, scores: bool) -> Stage:

@@ -151,31 +151,37 @@ class Repeat(wiring.Component):
 
 
 class Slice(wiring.Component):
-    """Some bits of every word: wires.
+    """Some elements of every word, without the upper bits that they do not need: wires.
 
     Parameters
     ----------
     word
         Bits of a word.
-    start, bits
-        The first of them and how many.
+    start
+        The first bit.
+    count
+        Elements.
+    width, kept
+        Bits of an element in the word, and how many of them, from the lowest, are kept.
 
     Members
     -------
     i : stream of ``unsigned(word)``
-    o : stream of ``unsigned(bits)``
+    o : stream of ``unsigned(count * kept)``
     """
 
-    def __init__(self, word: int, start: int, bits: int) -> None:
-        assert 0 <= start <= start + bits <= word
-        self._start = start
-        super().__init__(_ports(word, bits))
+    def __init__(self, word: int, start: int, count: int, width: int, kept: int) -> None:
+        assert start + count * width <= word
+        assert kept <= width
+        self._bits = [range(at, at + kept) for at in range(start, start + count * width, width)]
+        super().__init__(_ports(word, count * kept))
 
     def elaborate(self, platform: object) -> Module:
         """Return the wires."""
         m = Module()
+        elements = (self.i.payload[bits.start : bits.stop] for bits in self._bits)
         m.d.comb += [
-            self.o.payload.eq(self.i.payload[self._start :]),
+            self.o.payload.eq(Cat(elements)),
             self.o.valid.eq(self.i.valid),
             self.i.ready.eq(self.o.ready),
         ]

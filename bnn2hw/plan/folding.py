@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 from ..model.formats import Bipolar, Tensor
 from ..model.layers import BinaryConv, LinearLayer
 from .graph import Output
+from .jobs import Job
 from .outputs import BitReadout
 from .readout import fold_readout, live_channels
 
-__all__ = ["Folding", "cheapest_folding", "fold_problem", "folding_luts", "plan_folding"]
+__all__ = [
+    "Folding",
+    "cheapest_folding",
+    "fold_job",
+    "fold_problem",
+    "folding_luts",
+    "plan_folding",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,17 +31,19 @@ class Folding:
     Attributes
     ----------
     layer
-        Name of the layer.
+        Name of the layer, or of the job whose layers take turns.
     pes, simd
         Processing elements, and inputs of each in a cycle.
     weights
-        uint8 bits (channels, inputs of a group).
+        uint8 bits (channels, inputs of a group); the channels of all turns one behind the other.
     constants
         int64 (border classes, channels): levels of ``value >= level``, or the constants of sums.
     bounds
         Least and greatest value of a channel.
     sums
         Scale, width and sign of sums; None where bits come out.
+    turns
+        Layers that take turns.
     groups, taps
         Of a convolution in groups: groups, and positions of its kernel. Else one of each.
     """
@@ -45,14 +55,15 @@ class Folding:
     constants: NDArray[np.int64]
     bounds: tuple[int, int]
     sums: tuple[int, int, bool] | None
+    turns: int = 1
     groups: int = 1
     taps: int = 1
 
     @property
     def cycles(self) -> int:
-        """Return the cycles of an output position."""
+        """Return the cycles of an output position in a turn."""
         channels, inputs = map(int, self.weights.shape)
-        return -(-channels // self.pes) * -(-inputs // self.simd)
+        return -(-channels // self.turns // self.pes) * -(-inputs // self.simd)
 
 
 def fold_problem(layer: LinearLayer) -> str | None:
@@ -94,6 +105,21 @@ def plan_folding(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> Fol
         layer.name, min(pes, channels), min(simd, inputs), weights, constants, (least, greatest),
         sums, **groups,
     )  # fmt: skip
+
+
+def fold_job(job: Job, pes: int, simd: int) -> Folding:
+    """Return the folding of a layer, or of layers that take turns; see :func:`plan_folding`."""
+    layers = [layer for layer in job.layers if isinstance(layer, LinearLayer)]
+    parts = [plan_folding(layer, job.inputs[0], pes, simd) for layer in layers]
+    sums, form = parts[0].sums, job.output.format
+    return replace(
+        parts[0],
+        layer=job.name,
+        weights=np.concatenate([part.weights for part in parts]),
+        constants=np.concatenate([part.constants for part in parts], axis=1),
+        sums=sums and (sums[0], form.width, form.signed),
+        turns=len(parts),
+    )
 
 
 def folding_luts(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> float:

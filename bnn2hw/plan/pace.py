@@ -33,17 +33,20 @@ class Pace:
     hold
         int64 (beats,): cycles from a beat until it can take the next.
     emits
-        int64 (beats,): results that a beat sends on, one a cycle.
+        int64 (beats,): results that a beat sends on.
     latency
         Cycles from a beat to its first result.
     late
         Of the first results of a frame, those that belong to the frame before.
+    step
+        Cycles from a result of a beat to the next.
     """
 
     hold: NDArray[np.int64]
     emits: NDArray[np.int64]
     latency: int
     late: int = 0
+    step: int = 1
 
     @property
     def cycles(self) -> int:
@@ -111,7 +114,7 @@ def _results(starts: NDArray[np.int64], pace: Pace) -> NDArray[np.int64]:
     emits[np.cumsum(emits) <= pace.late] = 0  # there is no frame before the first
     first = np.repeat(starts + pace.latency, emits)
     behind = np.arange(len(first)) - np.repeat(np.cumsum(emits) - emits, emits)
-    return np.asarray(first + behind, dtype=np.int64)
+    return np.asarray(first + behind * pace.step, dtype=np.int64)
 
 
 def _waiting(arrivals: NDArray[np.int64], starts: NDArray[np.int64]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..emit.frames import Field, Frames, write_bench_frames, write_volume
+from ..emit.frames import Field, Frames, Joint, write_bench_frames, write_volume
 from ..emit.manifest import read_manifest
 from ..emit.stage import Beats
 from ..errors import BuildError, ModelError, ToolError, VerificationError
@@ -168,7 +168,11 @@ def _write_frames(
     beats = Beats(**manifest["input"]["beats"])
     fields = [Field(**field) for field in manifest["output"]["fields"]]
     widths = {layer.name: network.tensors[layer.name].format.width for layer in network.layers}
-    write_bench_frames(results / "vectors", frames, beats, fields, widths)
+    joint = {
+        name: Joint(tuple(edge["layers"]), edge["in_turn"], edge["width"])
+        for name, edge in manifest["joint_edges"].items()
+    }
+    write_bench_frames(results / "vectors", frames, beats, fields, widths, joint)
     write_volume(results / "volume", frames, beats, fields)
 
 

@@ -22,6 +22,7 @@ from bnn2hw.model import (
     Threshold,
 )
 from bnn2hw.plan.folding import plan_folding
+from bnn2hw.plan.jobs import network_jobs
 from tests.gateware.streams import send_words
 
 
@@ -42,7 +43,9 @@ def test_a_join_of_streams_of_different_widths(stall: float) -> None:
     network = Network("join", Tensor((4, 4, 2), Integer(-1, 1)), layers)
     works = {"conv": plan_folding(conv, network.tensors["signs"], 1, 9)}
     beats = input_beats(network.input)
-    stages, _ = network_stages(network, works, beats=beats, pipeline=1, scores=False)
+    stages, _ = network_stages(
+        network, network_jobs(network), works, beats=beats, pipeline=1, scores=False
+    )
     core = NetworkCore([(stage.name, stage.component(), stage.sources) for stage in stages])
     images = rng.integers(-1, 2, (3, 4, 4, 2))
     expected = run(network, images)["codes"].reshape(-1, 2).astype(np.int64)
