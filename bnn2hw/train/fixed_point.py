@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..errors import TrainingError
+from ..frontends.fixed_point import fixed_line
 from ..frontends.fold import ReachableSums, format_values, reachable_sums
 from ..frontends.fuse import fuse_thresholds
 from ..model import (
@@ -55,8 +56,6 @@ AGREEMENT = 0.995
 
 HEADROOM = 1.25
 """How much larger than in training a stream may become before it saturates."""
-
-_MOST_SHIFT = 48
 
 Vector = NDArray[np.float64]
 
@@ -263,18 +262,14 @@ class _Lowering:
         fraction = 0 if exact else self.fraction
         scaled = [slope * 2.0**fraction for slope in line.slopes]
         most = [max(-tensor.format.low, tensor.format.high) for tensor in sources]
-        shift = _shift(scaled, most, line.intercept * 2.0**fraction, _is_mean(node.operation))
-        channels = max(len(line.intercept), *(len(slope) for slope in line.slopes))
-        weights = np.stack([np.broadcast_to(slope, channels) for slope in scaled])
-        offset = np.broadcast_to(line.intercept, channels) * 2.0**fraction
-        layer = Affine(
-            node.name,
-            line.edges,
-            _rounded(weights, shift),
-            _rounded(offset, shift),
-            shift,
-            Integer(0, 0),
-        )
+        mean = _is_mean(node.operation)
+        try:
+            weights, offset, shift = fixed_line(
+                scaled, line.intercept * 2.0**fraction, most, mean=mean
+            )
+        except ValueError as error:
+            raise TrainingError(str(error), layer=node.name) from None
+        layer = Affine(node.name, line.edges, weights, offset, shift, Integer(0, 0))
         least, greatest = (bound >> shift for bound in _ends(*layer.sum_bounds(*sources)))
         if not exact:
             self.rounded.add(node.name)
@@ -377,26 +372,6 @@ def _is_mean(operation: nn.Module) -> bool:
 
 def _ends(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[int, int]:
     return int(low.min()), int(high.max())
-
-
-def _rounded(values: Vector, shift: int) -> NDArray[np.int64]:
-    return np.rint(values * 2.0**shift).astype(np.int64)
-
-
-def _shift(slopes: Sequence[Vector], most: Sequence[int], intercept: Vector, mean: bool) -> int:
-    """Return the least shift for which rounded coefficients move no result too far.
-
-    A mean of K integers lies at least 1 / (2K) from where rounding changes, or on it: less than
-    that changes nothing, where K is odd or a power of two.
-    """
-    limit = 0.5 / len(slopes) * (1 - 1e-9) if mean else 0.5
-    for shift in range(_MOST_SHIFT):
-        errors = np.abs(_rounded(intercept, shift) / 2.0**shift - intercept)
-        for slope, greatest in zip(slopes, most, strict=True):
-            errors = errors + greatest * np.abs(_rounded(slope, shift) / 2.0**shift - slope)
-        if errors.max() <= limit:
-            return shift
-    raise TrainingError("a coefficient is too large for fixed point")
 
 
 def _levels(
