@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from .compressor import CompressorTree
+from .multiplexer import selected
 from .pipeline import Pipeline
 from .popcount import Popcount
 from .shared import SharedModules
@@ -234,12 +235,11 @@ class FoldedCore(wiring.Component):
                 word = words[read[0]]
                 if len(set(read)) > 1:
                     word = Signal(len(word), name=f"inputs{k}")
-                    m.d.comb += word.eq(Array(words[group] for group in read)[fold])
+                    m.d.comb += word.eq(selected([words[group] for group in read], fold))
                 made[read] = chunk = Signal(bits, name=f"chunk{k}", reset_less=True)
+                parts = [word[at : at + bits] for at in range(0, len(word), bits)]
                 with m.If(go):
-                    m.d.sync += chunk.eq(
-                        Array(word[at : at + bits] for at in range(0, len(word), bits))[step]
-                    )
+                    m.d.sync += chunk.eq(selected(parts, step))
             found.append(made[read])
         return found
 

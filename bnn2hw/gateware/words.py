@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from .multiplexer import selected
 
 __all__ = ["Fifo", "Gather", "Repeat", "Slice", "Split"]
 
@@ -97,11 +99,11 @@ class Split(wiring.Component):
         done = Signal(range(self._frame))
         ends = Signal()
         starts = range(0, self._count * self._word, self._word)
-        words = Array(self.i.payload[at : at + self._word] for at in starts)
+        words = [self.i.payload[at : at + self._word] for at in starts]
         m.d.comb += [
             ends.eq(done == self._frame - 1),
             self.o.valid.eq(self.i.valid),
-            self.o.payload.eq(words[place]),
+            self.o.payload.eq(selected(words, place)),
             self.i.ready.eq(self.o.ready & (ends | (place == self._count - 1))),
         ]
         with m.If(self.o.valid & self.o.ready):
