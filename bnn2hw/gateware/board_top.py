@@ -58,7 +58,7 @@ class BoardTop(Elaboratable):
         """Return clock, buffers and the instance of the module."""
         m = Module()
         domain = self._clock(m, platform)
-        joined = {"i_clk": ClockSignal(domain), "i_rst": ResetSignal(domain)}
+        joined = {"i_clk": ClockSignal(domain), "i_rst": ResetSignal(domain, allow_reset_less=True)}
         if self._uart:
             ports = platform.request("uart", 0, dir="-")
             signals = [("rx", "i", "i_rx"), ("tx", "o", "o_tx")]
@@ -85,9 +85,11 @@ class BoardTop(Elaboratable):
         m.d.sync += count.eq(count + 1)
         with m.If(count == half - 1):
             m.d.sync += [count.eq(0), clock.eq(~clock)]
+        # ECP5 resets by its configuration alone.
+        reset = ResetSignal("sync", allow_reset_less=True)
         m.domains += ClockDomain("divided")
         m.d.comb += ClockSignal("divided").eq(clock)
-        m.submodules.reset = ResetSynchronizer(ResetSignal("sync"), domain="divided")
+        m.submodules.reset = ResetSynchronizer(reset, domain="divided")
         platform.add_clock_constraint(clock, platform.default_clk_frequency / self._divide)
         return "divided"
 

@@ -88,7 +88,7 @@ class PacketReceiver(wiring.Component):
             self.record.valid.eq(gives & ends & self.o.ready),
             self.record.p.number.eq(number),
             self.record.p.status.eq(
-                Cat(~full, 0, ~checksum.match_detected, framing, overrun | self.i.p.overrun)
+                Cat(0, 0, ~full, ~checksum.match_detected, framing, overrun | self.i.p.overrun)
             ),
             self.i.ready.eq(~gives | (self.o.ready & (~ends | self.record.ready))),
             taken.eq(self.i.valid & self.i.ready),

@@ -52,7 +52,6 @@ class UartReceiver(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                # One cycle to see the line fall, so the middle of the start bit is a little early.
                 m.d.sync += timer.eq(self._divisor // 2 - 1)
                 with m.If(~line):
                     m.next = "START"
@@ -76,8 +75,10 @@ class UartReceiver(wiring.Component):
                         self.o.p.overrun.eq(lost),
                         lost.eq(0),
                     ]
-                m.next = "END"
-            with m.State("END"), m.If(line):
+                m.next = "IDLE"
+                with m.If(~line):
+                    m.next = "BREAK"
+            with m.State("BREAK"), m.If(line):
                 m.next = "IDLE"
         return m
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,16 +13,20 @@ from ..emit.frames import Field, frame_bytes, read_answers
 from ..emit.manifest import layer_directories, read_manifest
 from ..emit.stage import Beats
 from ..errors import HostError, UsageError
-from .packets import PacketReader, Transport, frame_packet
+from .packets import Answer, PacketReader, Transport, frame_packet
 from .serial_port import SerialPort
 
 __all__ = ["Accelerator"]
+
+# So many packets in a row that answer nothing are more than noise.
+_STRAYS = 16
 
 
 class Accelerator:
     """Sends images to a network on a board and reads what it makes of them.
 
-    A frame that was lost or spoilt is sent again; :attr:`faults` tells what happened.
+    A frame that was lost or spoilt is sent again; :attr:`faults` tells what happened. A context,
+    which closes the port.
 
     Parameters
     ----------
@@ -109,6 +114,7 @@ class Accelerator:
         answers: dict[int, bytes] = {}
         failed = [0] * len(frames)
         waiting = deque(range(len(frames)))
+        strays = 0
         sent: deque[tuple[int, int]] = deque()  # numbers and images without an answer, in order
 
         def spoil(why: str) -> None:
@@ -135,13 +141,16 @@ class Accelerator:
                     spoil("no answer came in time")
             for answer in self._reader.read(data):
                 numbers = [number for number, _ in sent]
-                if answer is None:
-                    self.faults.append("a packet came that is no answer")
-                elif answer.number not in numbers:
-                    self.faults.append(
-                        f"an answer came to a frame that was not sent: {answer.status}"
-                    )
+                if answer is None or answer.number not in numbers:
+                    self.faults.append(_stray(answer))
+                    strays += 1
+                    if strays > _STRAYS:
+                        raise HostError(
+                            f"{strays} packets came that answer nothing, at last: {_stray(answer)}",
+                            remedy="check port, baud rate and bitstream",
+                        )
                 else:
+                    strays = 0
                     # Answers come in order, so those before this one are lost.
                     for _ in range(numbers.index(answer.number)):
                         spoil("its answer was lost")
@@ -154,6 +163,23 @@ class Accelerator:
         joined = b"".join(answers[image] for image in range(len(frames)))
         shape = (len(frames), self._answer_beats, self._answer_size)
         return read_answers(np.frombuffer(joined, np.uint8).reshape(shape), self._fields)
+
+    def close(self) -> None:
+        """Close the port."""
+        self._port.close()
+
+    def __enter__(self) -> Accelerator:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the port."""
+        self.close()
 
     def _checked(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return images as int64, if they are those of the network."""
@@ -176,3 +202,10 @@ class Accelerator:
                 remedy="scale them as in training",
             )
         return found.astype(np.int64)
+
+
+def _stray(answer: Answer | None) -> str:
+    """Return what to say of a packet that answers nothing."""
+    if answer is None:
+        return "a packet came that is no answer"
+    return f"an answer came to a frame that was not sent: {answer.status}"

@@ -23,15 +23,19 @@ class Transport(Protocol):
     def receive(self) -> bytes:
         """Return what has come; wait for it, and return nothing where nothing comes in time."""
 
+    def close(self) -> None:
+        """Let go of the line."""
+
 
 class Status(IntFlag):
-    """What was wrong with a frame, as the board tells it."""
+    """What was wrong with a frame, as the board tells it: its beats, its last beat, its bytes."""
 
     SHORT = 1
     LONG = 2
-    CHECKSUM = 4
-    FRAMING = 8
-    OVERRUN = 16
+    PARTIAL = 4
+    CHECKSUM = 8
+    FRAMING = 16
+    OVERRUN = 32
 
     def __str__(self) -> str:
         """Return the faults by name."""
