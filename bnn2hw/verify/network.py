@@ -24,8 +24,9 @@ __all__ = ["NetworkSimulation", "build_harness", "simulate_network"]
 
 Progress = Callable[[str], None]
 
-# Frames for which every word on every edge is compared.
-_BENCH_FRAMES = 3
+# Frames for which every word on every edge is compared: with the cocotb bench, which is slow, and
+# without.
+_BENCH_FRAMES, _HARNESS_FRAMES = 3, 8
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def simulate_network(
         (results / "simulation.json").unlink(missing_ok=True)
         progress(f"{name}: {images} frames through the golden model")
         pictures, real = make_images(network, max(images, 1), seed)
-        frames = make_frames(network, pictures, _BENCH_FRAMES)
+        frames = make_frames(network, pictures, _BENCH_FRAMES if bench else _HARNESS_FRAMES)
         _write_frames(results, manifest, network, frames)
         if bench:
             progress(f"{name}: Verilator build of the bench")
@@ -234,7 +235,9 @@ def _run_harness(
             f"answer {found['answers']} of {count} does not come (stalls {stall}, seed {seed})"
         )
     if found["wrong_edge"]:
-        raise VerificationError(f"layer {found['wrong_edge']} differs (stalls {stall}, seed {seed})")
+        raise VerificationError(
+            f"layer {found['wrong_edge']} differs (stalls {stall}, seed {seed})"
+        )
     if done.returncode:
         raise VerificationError(
             f"{found['different']} of {count} answers differ, the first is that of frame "
