@@ -32,6 +32,7 @@ from ..plan.jobs import Job
 from ..plan.layer_plan import LayerPlan
 from ..plan.outputs import BitReadout
 from ..plan.pace import Pace, Paces, pace_of_stages
+from .limits import unbuilt
 from .names import top_name
 from .stage import Beats, Core, Stage, positions
 from .streams import affine_options, bit_levels, quantize_options, sum_pool_options
@@ -47,6 +48,9 @@ def network_problem(network: Network) -> tuple[str, str] | None:
     """Return a layer and why a network with it is not built, or None."""
     read = {name for layer in network.layers for name in layer.inputs}
     for layer in network.layers:
+        problem = unbuilt(layer)
+        if problem is not None:
+            return layer.name, problem
         if layer.name not in read and layer is not network.layers[-1]:
             return layer.name, "nothing reads it"
         if layer is network.layers[-1] and layer.name in read:
@@ -265,7 +269,8 @@ def _queued(stages: list[Stage], depths: Mapping[tuple[str, int], int]) -> list[
         for k, source in enumerate(sources):
             depth = depths.get((stage.name, k), 0)
             if depth:
-                depth += 2  # it takes and gives a cycle late
+                # It gives a cycle late, and takes none while it is full, nor in the cycle after.
+                depth += 3
             elif stage.unit in ("FoldedCore", "Repeat") and units.get(source) not in _HOLDS:
                 depth = 1
             if not depth:
