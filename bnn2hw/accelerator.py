@@ -18,8 +18,8 @@ from .model import Argmax, LinearLayer, Network
 from .plan import plan_layer
 from .plan.choices import Choice, choices_text, read_choices
 from .plan.cost import plan_cost
-from .plan.folding import Folding, cheapest_folding, fold_job, fold_problem
-from .plan.jobs import Job, linear_jobs, network_jobs
+from .plan.folding import Folding, cheapest_folding, fold_job
+from .plan.jobs import Job, joined, linear_jobs, network_jobs, side_by_side, with_joined
 from .plan.layer_plan import LayerPlan
 from .plan.planner import check_options
 from .synth import DEVICES, Placement, place_and_route
@@ -131,26 +131,25 @@ def generate_network(
         raise UsageError("a network without an argmax gives what it computes: leave scores out")
     beats = input_beats(network.input, beat)
     jobs = network_jobs(network, bases_parallel)
+    together = {joined(alike).name: alike for alike in side_by_side(jobs)}
     chosen: dict[str, Choice] = {}
     if choices is not None:
-        chosen = read_choices(Path(choices), _sizes(jobs))
-    for job, layer in linear_jobs(jobs):
-        in_turn = job.turns > 1
-        spatial = job.name in chosen and chosen[job.name].plan is not None
-        folded = job.name in chosen and not spatial
-        if fold_problem(layer) and (in_turn or folded):
-            raise PlanError(
-                fold_problem(layer) or "",
-                layer=layer.name,
-                remedy="leave --bases-parallel out" if in_turn else "make it spatial",
-            )
-        if in_turn and spatial:
+        every = [*jobs, *(joined(alike) for alike in together.values())]
+        chosen = read_choices(Path(choices), _sizes(every))
+        jobs = with_joined(jobs, [together.pop(name) for name in chosen if name in together])
+        together = {
+            name: alike
+            for name, alike in together.items()
+            if not any(job.name in chosen for job in alike)
+        }
+    for job in jobs:
+        if job.turns > 1 and job.name in chosen and chosen[job.name].plan is not None:
             raise UsageError("layers that take turns are folded", layer=job.name, file=choices)
     directory = Path(out) if out is not None else Path("build", network.name)
     check_target(directory)
     find_yosys()
     works: dict[str, LayerPlan | Folding] = {}
-    told: dict[str, Mapping[str, object]] = {}
+    told: dict[str, Mapping[str, Any]] = {}
 
     def spatial_work(job: Job, layer: LinearLayer, method: str) -> None:
         progress(f"{job.name}: plan")
@@ -171,7 +170,16 @@ def generate_network(
             "style": "folded", "pes": folding.pes, "simd": folding.simd,
             "cycles": folding.cycles,
         }  # fmt: skip
-    chosen = {job.name: chosen[job.name] for job, _ in linear_jobs(jobs)}
+    for alike in together.values():
+        # One graph spans the rows of all where it is estimated to take fewer tables.
+        if all(told[job.name]["style"] == "spatial" for job in alike):
+            whole = joined(alike)
+            for job, layer in linear_jobs([whole]):
+                spatial_work(job, layer, plan)
+            if told[whole.name]["luts"] < sum(told[job.name]["luts"] for job in alike):
+                jobs = with_joined(jobs, [alike])
+    names = [job.name for job, _ in linear_jobs(jobs)]
+    chosen, told = ({name: known[name] for name in names} for known in (chosen, told))
     stages, paces = network_stages(
         network, jobs, works, beats=beats, pipeline=pipeline, scores=scores
     )
@@ -209,7 +217,7 @@ def _choose(job: Job, layer: LinearLayer, interval: int | None, plan: str) -> Ch
     """
     everything = Choice(None, layer.channels, layer.patch_size())
     slowest = everything if job.turns > 1 else Choice(plan)
-    if interval is None or fold_problem(layer) is not None:
+    if interval is None:
         return slowest
     source = job.inputs[0]
     count = job.output.size // job.output.channels

@@ -18,7 +18,6 @@ __all__ = [
     "Folding",
     "cheapest_folding",
     "fold_job",
-    "fold_problem",
     "folding_luts",
     "plan_folding",
 ]
@@ -66,18 +65,12 @@ class Folding:
         return -(-channels // self.turns // self.pes) * -(-inputs // self.simd)
 
 
-def fold_problem(layer: LinearLayer) -> str | None:
-    """Return why a layer cannot be folded, or None."""
-    return None
-
-
 def plan_folding(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> Folding:
     """Return the folding of a layer; numbers beyond its channels and inputs mean all of them.
 
     A channel that compares downwards is computed with all its weights turned, so that every
     comparison goes one way.
     """
-    assert fold_problem(layer) is None
     bits = isinstance(source.format, Bipolar)
     weights = layer.weights.reshape(layer.channels, -1).copy()
     channels, inputs = weights.shape
