@@ -190,6 +190,8 @@ class Accelerator:
                 f"{', '.join(map(str, self._shape))})",
                 remedy="give images as the network reads them",
             )
+        if not len(found):
+            raise UsageError("there are no images", remedy="give at least one")
         if not np.issubdtype(found.dtype, np.integer):
             raise UsageError(f"images of {found.dtype} are no integers", remedy="convert them")
         bits = self._beats.width

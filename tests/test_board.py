@@ -1,0 +1,207 @@
+"""Networks on boards: the simulated wrapper, bit by bit, under the class that drives a real one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bnn2hw
+from bnn2hw.accelerator import generate_network
+from bnn2hw.board import build_board, write_board
+from bnn2hw.emit.board import BOARDS
+from bnn2hw.errors import BuildError, SynthesisError, ToolError, UsageError
+from bnn2hw.golden import run
+from bnn2hw.host import Accelerator
+from bnn2hw.host.packets import frame_packet
+from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold
+from bnn2hw.verify.serial import SimulatedPort
+from tests.helpers import dense_network
+from tests.helpers import generate as generate_layers
+
+
+def small_network(hidden: int = 16) -> Network:
+    generator = np.random.default_rng(0)
+    weights = generator.integers(0, 2, (hidden, 64)).astype(np.uint8)
+    layers = (
+        BinaryDense("fc", ("input",), weights, Threshold.at_least(np.zeros(hidden, np.int64))),
+        BinaryDense("out", ("fc",), generator.integers(0, 2, (4, hidden)).astype(np.uint8)),
+        Argmax("class", ("out",)),
+    )
+    return Network("net", Tensor((64,), BIPOLAR), layers)
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the build of a small network with scores."""
+    out = tmp_path_factory.mktemp("board") / "net"
+    generate_network(small_network(), interval=64, beat=8, pipeline=2, scores=True, out=out)
+    return out
+
+
+class FaultyLine:
+    """A simulated port whose bytes, as counted, may be lost, broken or preceded by noise."""
+
+    def __init__(self, port: SimulatedPort, faults: dict[int, str]) -> None:
+        self.port, self.faults, self.count = port, faults, 0
+
+    def send(self, data: bytes) -> None:
+        for byte in data:
+            fault = self.faults.get(self.count)
+            self.count += 1
+            bits = [0, *(byte >> k & 1 for k in range(8)), 1]
+            if fault == "framing":
+                self.port.send_bits([*bits[:9], 0, 1])
+            elif fault == "break":
+                self.port.send_bits([*([0] * 25), 1])
+            elif fault == "noise":
+                self.port.send(b"\x07\xc0\x55\xaa\x00\xff\xdb" + bytes([byte]))
+            elif fault != "dropped":
+                self.port.send_bits(bits)
+
+    def receive(self) -> bytes:
+        return self.port.receive()
+
+    def close(self) -> None:
+        self.port.close()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Network]]:
+    """Return the digits network on an iCE40 board."""
+    folder = tmp_path_factory.mktemp("digits")
+    network = bnn2hw.load_network()
+    generate_network(network, interval=4096, out=folder / "digits")
+    yield write_board(folder / "digits", "hx8k-b-evn", baud=1_000_000), network
+
+
+@pytest.mark.slow
+def test_twenty_digits_through_the_simulated_board(digits: tuple[Path, Network]) -> None:
+    directory, network = digits
+    assert network.samples is not None
+    images = network.samples.images[:20]
+    classes = run(network, images)["class"].reshape(-1).tolist()
+    with Accelerator(SimulatedPort(directory), directory) as accelerator:
+        assert accelerator.classify(images).tolist() == classes
+        assert accelerator.faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["dropped", "framing", "break", "noise"])
+def test_a_faulty_line_spoils_no_other_digit(fault: str, digits: tuple[Path, Network]) -> None:
+    directory, network = digits
+    assert network.samples is not None
+    images = network.samples.images[:6]
+    classes = run(network, images)["class"].reshape(-1).tolist()
+    # Bytes 3 and 140 are in the frames of images 0 and 1; 210 is between them and the next.
+    line = FaultyLine(SimulatedPort(directory), dict.fromkeys((3, 140, 210), fault))
+    with Accelerator(line, directory) as accelerator:
+        assert accelerator.classify(images).tolist() == classes
+        assert 2 <= len(accelerator.faults) <= 6
+        faults = list(accelerator.faults)
+        assert accelerator.classify(images).tolist() == classes
+        assert accelerator.faults == faults
+
+
+@pytest.mark.slow
+def test_scores_and_frames_of_wrong_length(build: Path, tmp_path: Path) -> None:
+    network = small_network()
+    directory = write_board(build, "icebreaker", baud=3_000_000, out=tmp_path / "out")
+    images = np.random.default_rng(1).integers(0, 2, (40, 64))
+    edges = run(network, images)
+    with SimulatedPort(directory) as port:
+        accelerator = Accelerator(port, directory)
+        found = accelerator.run(images)
+        assert found["class"].reshape(-1).tolist() == edges["class"].reshape(-1).tolist()
+        assert found["scores"][:, 0].tolist() == edges["out"].tolist()
+        for size, told in ((7, "short"), (9, "long")):
+            accelerator.faults.clear()
+            port.send(frame_packet(99, bytes(size)))
+            again = accelerator.run(images[:3])
+            assert accelerator.faults == [f"an answer came to a frame that was not sent: {told}"]
+            assert again["scores"].tolist() == found["scores"][:3].tolist()
+        # More than the queue holds, without waiting: what is lost is told, and then all is well.
+        port.send(b"".join(frame_packet(k, bytes(8)) for k in range(12)))
+        assert accelerator.run(images[:3])["scores"].tolist() == found["scores"][:3].tolist()
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("link", ["uart", "stream"])
+def test_every_board_is_written(board: str, link: str, build: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert write_board(build, board, link=link, divide=4, out=out) == out
+    part = out / "host_net"
+    manifest = json.loads((part / "manifest.json").read_text())
+    names = {"board.il", "board.ys", "host_net.v", "Makefile", "manifest.json"}
+    names |= {"board.pcf"} if BOARDS[board].family == "ice40" else {"board.lpf"}
+    names |= {"harness.cpp"} if link == "uart" else set()
+    assert {path.name for path in part.iterdir()} == names
+    pins = (part / ("board.pcf" if "board.pcf" in names else "board.lpf")).read_text()
+    assert pins.count("set_io") + pins.count("LOCATE") == (3 if link == "uart" else 22) + (
+        board.startswith("ecpix5")
+    )
+    assert (manifest["board"], manifest["link"], manifest["window"]) == (board, link, 2)
+    assert (manifest["divisor"] is None) == (link == "stream")
+    # The same input gives the same bytes, in the place of the earlier ones.
+    texts = {path.name: path.read_bytes() for path in part.iterdir()}
+    write_board(build, board, link=link, divide=4, out=out)
+    assert texts == {path.name: path.read_bytes() for path in part.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["icebreaker", "ulx3s-25f"])
+def test_a_board_gets_its_bitstream(board: str, build: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    found = build_board(build, board, out=tmp_path / "out", progress=told.append)
+    assert (found.network, found.board) == ("net", board)
+    assert found.reached > found.clock == {"icebreaker": 12, "ulx3s-25f": 25}[board]
+    assert Path(found.file).stat().st_size > 10_000
+    assert len(told) == 3
+    # A build in the place of one with a bitstream takes it away.
+    write_board(build, board, out=tmp_path / "out")
+    assert not Path(found.file).exists()
+
+
+@pytest.mark.slow
+def test_a_slow_network_runs_at_a_part_of_the_clock(tmp_path: Path) -> None:
+    generate_network(small_network(48), plan="direct", beat=8, out=tmp_path / "net")
+    found = build_board(tmp_path / "net", "ecpix5-45f", out=tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "host_net" / "manifest.json").read_text())
+    assert manifest["divide"] == 2
+    assert found.clock == 50 < found.reached < 100
+    assert manifest["divisor"] == round(50e6 / 115200)
+
+
+@pytest.mark.slow
+def test_a_misfit_says_by_how_much(tmp_path: Path) -> None:
+    generate_network(small_network(400), plan="direct", beat=8, out=tmp_path / "net")
+    with pytest.raises(SynthesisError, match=r"does not fit icebreaker: it takes [\d,]+ ICESTORM_"):
+        build_board(tmp_path / "net", "icebreaker", out=tmp_path / "out")
+
+
+def test_what_is_refused(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    for options, message in (
+        ({"board": "ulx3s"}, "there is no board 'ulx3s'; use hx8k-b-evn, icebreaker, ulx3s-25f"),
+        ({"link": "usb"}, "there is no link 'usb'; use uart or stream"),
+        ({"divide": 3}, "a clock divided by 3 is not built; give an even number"),
+        ({"baud": 5_000_000}, "a clock of 12 MHz does not make 5000000 baud; give one of 9600"),
+        ({"baud": 0}, "a clock of 12 MHz does not make 0 baud"),
+    ):
+        given = {"board": "icebreaker", **options}
+        with pytest.raises(UsageError, match=message):
+            write_board(build, out=out, **given)  # type: ignore[arg-type]
+    layers = generate_layers(dense_network(6, 2), tmp_path / "layers").directory
+    with pytest.raises(BuildError, match="this build holds no network"):
+        write_board(layers, "icebreaker", out=out)
+    assert not out.exists()
+    stream = write_board(build, "icebreaker", link="stream", out=out)
+    with pytest.raises(UsageError, match="this board has no UART"):
+        SimulatedPort(stream)
+    monkeypatch.setitem(sys.modules, "amaranth_boards.icebreaker", None)
+    with pytest.raises(ToolError, match="amaranth-boards is not installed; run 'pip install"):
+        write_board(build, "icebreaker", out=out)
