@@ -11,6 +11,7 @@ from bnn2hw.emit.vectors import pack_words
 from bnn2hw.gateware.network_core import NetworkCore
 from bnn2hw.golden import run
 from bnn2hw.model import (
+    BIPOLAR,
     Affine,
     Binarize,
     BinaryConv,
@@ -52,3 +53,23 @@ def test_a_join_of_streams_of_different_widths(stall: float) -> None:
     words = pack_words(images.reshape(-1, 2), network.input.format.width)
     trace = send_words(core, words, len(expected), stall=stall)
     assert trace.words == pack_words(expected, network.tensors["codes"].format.width)
+
+
+@pytest.mark.parametrize(("pes", "simd"), [(1, 9), (4, 2), (9, 18)])
+def test_a_folded_convolution_in_groups(pes: int, simd: int) -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.integers(0, 2, (6, 3, 3, 2)).astype(np.uint8)
+    levels = Threshold.at_least(rng.integers(-4, 5, 6))
+    conv = BinaryConv("conv", ("input",), weights, levels, padding=(1, 1, 1, 1), groups=3)
+    network = Network("groups", Tensor((4, 3, 6), BIPOLAR), (conv,))
+    works = {"conv": plan_folding(conv, network.input, pes, simd)}
+    beats = input_beats(network.input)
+    stages, paces = network_stages(
+        network, network_jobs(network), works, beats=beats, pipeline=None, scores=False
+    )
+    assert paces.interval == 12 * -(-6 // pes) * -(-18 // simd)
+    core = NetworkCore([(stage.name, stage.component(), stage.sources) for stage in stages])
+    images = rng.integers(0, 2, (3, 4, 3, 6))
+    expected = run(network, images)["conv"].reshape(-1, 6).astype(np.int64)
+    trace = send_words(core, pack_words(images.reshape(-1, 6), 1), len(expected), stall=0.3)
+    assert trace.words == pack_words(expected, 1)

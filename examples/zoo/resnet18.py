@@ -1,0 +1,189 @@
+"""ResNet-18 of BMXNet (CIFAR-10) as streaming hardware, from pixels to the class.
+
+    python examples/zoo/resnet18.py --interval 200000 --images 1
+
+The binary part is exact: 20 binary convolutions, the residual stream between them. What stands
+before and behind it is float, and becomes fixed point here: the batch norm of the pixels, the first
+convolution, whose weights are twelve planes of signs, and the last batch norm, ReLU, average and
+dense layer. --binary leaves these out: bits in, the last residual sums out.
+
+The golden model's residual sums are compared with those that came with the network, its classes
+with those of the float network; then every word on every edge of the hardware, for the first
+images, and all answers, with the golden model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn2hw import api
+from bnn2hw.frontends.fixed_point import fixed_line, sign_planes
+from bnn2hw.golden import run
+from bnn2hw.model import (
+    Affine,
+    Argmax,
+    Binarize,
+    BinaryConv,
+    BinaryDense,
+    Integer,
+    Layer,
+    Network,
+    Samples,
+    SumPool,
+    Tensor,
+    Threshold,
+)
+
+HERE = Path(__file__).parent
+ZOO = Path(os.environ.get("BNN2HW_ZOO", HERE.parents[2] / "shared" / "zoo"))
+NAME = "bmxnet_resnet18_cifar10"
+UNITS = [f"stage{stage}_unit{unit}" for stage in (1, 2, 3, 4) for unit in (1, 2)]
+# Bits behind the point of the streams that are rounded, and planes of signs of a real weight. With
+# two bits less of each one class of the eight is another: a bit behind the first convolution that
+# differs moves all that follows.
+FRACTION = 10
+WEIGHT_BITS = 12
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+def norm(arrays: Arrays, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return slope and intercept of a batch norm; that of the pixels has gamma 1."""
+    gamma, beta, mean, variance = (
+        arrays[f"float_{name}_{key}"].astype(np.float64)
+        for key in ("gamma", "beta", "moving_mean", "moving_var")
+    )
+    slope = (1 if name == "bn_data" else gamma) / np.sqrt(variance + 2e-5)
+    return slope, beta - mean * slope
+
+
+def line(
+    name: str,
+    sources: Mapping[str, Tensor],
+    slopes: list[NDArray[np.float64]],
+    intercept: NDArray[np.float64],
+    *,
+    relu: bool = False,
+) -> Affine:
+    """Return a weighted sum of edges in fixed point, which never saturates."""
+    most = [max(-source.format.low, source.format.high) for source in sources.values()]
+    unit = 2.0**FRACTION
+    coefficients = fixed_line([slope * unit for slope in slopes], intercept * unit, most)
+    layer = Affine(name, tuple(sources), *coefficients, Integer(0, 0))
+    low, high = layer.sum_bounds(*sources.values())
+    least = 0 if relu else int(low.min()) >> layer.shift
+    return replace(layer, format=Integer(least, int(high.max()) >> layer.shift, FRACTION))
+
+
+def front(arrays: Arrays, source: Tensor) -> list[Layer]:
+    """Return the layers from pixels to the input bits of the first unit."""
+    slope, intercept = norm(arrays, "bn_data")
+    data = line("data", {"input": source}, [slope], intercept)
+    weights = arrays["float_conv0_weight"].transpose(0, 2, 3, 1)
+    planes, steps = sign_planes(weights, WEIGHT_BITS)
+    convs = [
+        BinaryConv(f"conv0_{k}", ("data",), plane, None, padding=(1, 1, 1, 1))
+        for k, plane in enumerate(planes)
+    ]
+    powers = 1 << np.arange(WEIGHT_BITS)[:, None]
+    names = tuple(conv.name for conv in convs)
+    total = Affine("conv0", names, powers, np.zeros(1, np.int64), 0, Integer(0, 0))
+    low, high = total.sum_bounds(*(conv.output(data.output(source)) for conv in convs))
+    total = replace(total, format=Integer(int(low.min()), int(high.max())))
+    # A bit is 1 where slope * sum + intercept >= 0.
+    slope, intercept = norm(arrays, "stage1_unit1_bn1")
+    bound = -intercept / (slope * steps / 2**FRACTION)
+    rising = slope > 0
+    level = np.where(rising, np.ceil(bound), np.floor(bound)).astype(np.int64)
+    bits = Threshold(np.where(rising, 1, -1).astype(np.int8), level)
+    return [data, *convs, total, Binarize("bits", ("conv0",), bits)]
+
+
+def head(arrays: Arrays, source: Tensor) -> list[Layer]:
+    """Return the layers from the last residual sums to the class."""
+    slope, intercept = norm(arrays, "bn1")
+    normal = line("bn1", {UNITS[-1]: source}, [slope], intercept, relu=True)
+    pool = SumPool("pool", ("bn1",), (4, 4), (4, 4))
+    planes, steps = sign_planes(arrays["float_fc1_weight"], WEIGHT_BITS)
+    dense = [BinaryDense(f"fc1_{k}", ("pool",), plane) for k, plane in enumerate(planes)]
+    pooled = pool.output(normal.output(source))
+    sums = {layer.name: layer.output(pooled) for layer in dense}
+    slopes = [steps * 2.0**k / (16 << FRACTION) for k in range(WEIGHT_BITS)]
+    scores = line("fc1", sums, slopes, arrays["float_fc1_bias"].astype(np.float64))
+    return [normal, pool, *dense, scores, Argmax("class", ("fc1",))]
+
+
+def whole(binary: Network, arrays: Arrays) -> Network:
+    """Return the network from pixels to the class around its binary part."""
+    pixels = Tensor((32, 32, 3), Integer(0, 255))
+    layers = [
+        replace(layer, inputs=tuple("bits" if one == "input" else one for one in layer.inputs))
+        for layer in binary.layers
+    ]
+    return Network(
+        "resnet18",
+        pixels,
+        (*front(arrays, pixels), *layers, *head(arrays, binary.tensors[UNITS[-1]])),
+        notes=binary.notes,
+    )
+
+
+def load(zoo: Path, count: int, *, binary: bool) -> Network:
+    """Return the network with so many images as samples, after the comparison with the zoo."""
+    part = api.import_model(zoo / f"{NAME}.npz", description=HERE / f"{NAME}.toml")
+    with np.load(zoo / f"expected_{NAME}.npz") as file:
+        expected = dict(file)
+    assert part.samples is not None
+    bits = part.samples.images
+    streams = run(part, bits[:2], edges=UNITS)
+    for unit in UNITS:
+        assert (streams[unit] == expected[f"{unit}_residual"]).all(), unit
+    print("golden model: the residual sums of two images, after every unit, are those of the zoo")
+    if binary:
+        return replace(part, samples=Samples(bits[:count]))
+    with np.load(zoo / f"{NAME}.npz") as file:
+        network = whole(part, dict(file))
+    with np.load(zoo / "cifar10_samples.npz") as file:
+        images, labels = file["images"][: len(bits)].astype(np.int32), file["labels"]
+    found = run(network, images, edges=["bits", "class"])
+    classes = expected["logits"].argmax(axis=1)
+    print(
+        f"golden model: {(found['class'][:, 0] == classes).sum()} of {len(classes)} classes are "
+        f"those of the float network; {100 * (found['bits'] != bits).mean():.3f} % of the bits "
+        "behind the first convolution differ"
+    )
+    assert (found["class"][:, 0] == classes).all()
+    return replace(network, samples=Samples(images[:count], labels[:count].astype(np.int64)))
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description="Run ResNet-18 of the zoo on its hardware.")
+    parser.add_argument("--interval", type=int, default=200_000, help="cycles an image")
+    parser.add_argument("--images", type=int, default=1)
+    parser.add_argument("--binary", action="store_true", help="the binary part alone")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(arguments)
+    network = load(ZOO, options.images, binary=options.binary)
+    build = api.generate_network(
+        network, interval=options.interval, pipeline=2, out=options.out, progress=print
+    )
+    result = api.simulate_network(
+        build.directory, images=options.images, bench=False, progress=print
+    )
+    print(
+        f"{result.real} images, every answer and {result.edge_words} words on edges as expected, "
+        f"without and with stalls\n{result.interval} cycles an image, latency {result.latency} "
+        f"cycles, {result.frames_per_second:.3f} images/s in simulation"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
