@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -71,12 +70,12 @@ class FaultyLine:
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Network]]:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Network]:
     """Return the digits network on an iCE40 board."""
     folder = tmp_path_factory.mktemp("digits")
     network = bnn2hw.load_network()
     generate_network(network, interval=4096, out=folder / "digits")
-    yield write_board(folder / "digits", "hx8k-b-evn", baud=1_000_000), network
+    return write_board(folder / "digits", "hx8k-b-evn", baud=1_000_000), network
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ WriteLayer = Callable[[Path], None]
 _LEFT_BEHIND = re.compile(
     r"results/[\w-]+\.(json|log|xml|vcd|ltp)|results/vectors\.txt|results/sim_build-[0-9a-f]+/.*"
     r"|results/(vectors|volume)/\w+\.(txt|bin)|results/harness-[0-9a-f]+/.*"
+    r"|board\.(asc|bin|bit|config|json|rpt|svf|tim)|board-pnr\.json"
     r"|results/direct/.*|results/\.yosys-[^/]*|sim_build/.*|results\.xml|(.*/)?__pycache__/.*"
 )
 

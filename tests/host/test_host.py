@@ -149,7 +149,10 @@ FAULTS = {
         lambda packet: packet[:4] + bytes([packet[4] ^ 1]) + packet[5:],
         "checksum|no answer|lost",
     ),
-    "garbage_before": (lambda packet: b"\x01\x02\x03\x04\x05" + packet, "was not sent|no answer|checksum"),
+    "garbage_before": (
+        lambda packet: b"\x01\x02\x03\x04\x05" + packet,
+        "was not sent|no answer|checksum",
+    ),
     "twice": (lambda packet: packet + packet, "was not sent"),
 }  # fmt: skip
 
