@@ -5,6 +5,7 @@ each choice of signs, and a kernel is one sum of each row: with t the total of a
 the elements that the kernel takes as they are, its share of the row is ``2 c - t``. All rows but
 the last give c; the last one gives ``2 c - t`` less the totals of the others. So a kernel of three
 rows takes two additions, whatever its signs; :func:`.table_adders` counts those of the row sums.
+Half of them are made as a word comes in, the sums of its last row from what is kept then.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from functools import reduce
 from operator import add
 
 from amaranth.hdl import Module, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plan.engine_program import ROW, EngineProgram, row_sizes
 from ..plan.graph import interval_width
 from .engine_word import elements, select_tree, word_layout
 
-__all__ = ["KernelUnit", "RowSums"]
+__all__ = ["KernelUnit", "LastRow", "RowSums", "sums_layout"]
 
 
 def _rows(program: EngineProgram) -> list[tuple[int, int]]:
@@ -35,57 +36,91 @@ def _bits(program: EngineProgram) -> int:
     return sum(width << size for size, width in _rows(program))
 
 
+def sums_layout(program: EngineProgram) -> data.StructLayout:
+    """Return what is kept of a word: the outputs of :class:`RowSums`."""
+    *others, (last, width) = _rows(program)
+    element = interval_width(-program.magnitude, program.magnitude)
+    members = {
+        f"row{row}_{choice}": signed(bits)
+        for row, (size, bits) in enumerate(others)
+        for choice in range(1 << size)
+    }
+    members["whole"] = signed(width)
+    members |= {f"element{k}": signed(element) for k in range(last)}
+    return data.StructLayout(members)
+
+
 class RowSums(wiring.Component):
-    """The sums of each row of a word. Combinational.
+    """The sums of each row of a word, but of the last one what they are made from. Combinational.
 
     Members
     -------
     word : ``In(word_layout(program))``
-    row0_0, row0_1, ... : ``Out``, signed, by row and choice: those elements whose bit in the
-        choice is 1 are taken as they are
+    row0_0, row0_1, ... : ``Out``, signed, by row and choice: the sum of those elements whose bit
+        in the choice is 1; of all rows but the last
+    whole : ``Out``, signed: the total of the last row less the totals of the others
+    element0, ... : ``Out``, signed, of the last row
     """
 
     def __init__(self, program: EngineProgram) -> None:
         self._program = program
-        super().__init__(
-            {
-                "word": In(word_layout(program)),
-                **{
-                    f"row{row}_{choice}": Out(signed(width))
-                    for row, (size, width) in enumerate(_rows(program))
-                    for choice in range(1 << size)
-                },
-            }
-        )
-
-    @property
-    def sums(self) -> list[list[Value]]:
-        """Return the outputs, row by row."""
-        sizes = row_sizes(self._program.unit)
-        return [
-            [getattr(self, f"row{row}_{choice}") for choice in range(1 << size)]
-            for row, size in enumerate(sizes)
-        ]
+        sums = {name: Out(shape) for name, shape in sums_layout(program).members.items()}
+        super().__init__({"word": In(word_layout(program)), **sums})
 
     def elaborate(self, platform: object) -> Module:
         """Return the adders."""
         m = Module()
         values = elements(self._program, self.word)
         *others, last = (values[k : k + ROW] for k in range(0, len(values), ROW))
-        *chosen, facing = self.sums
-        for row, sums in zip(others, chosen, strict=True):
+        totals = []
+        for number, row in enumerate(others):
+            sums = [getattr(self, f"row{number}_{choice}") for choice in range(1 << len(row))]
+            totals.append(sums[-1])
             for choice in range(1, len(sums)):
                 top = choice.bit_length() - 1
                 rest = choice ^ 1 << top
                 m.d.comb += sums[choice].eq(sums[rest] + row[top] if rest else row[top])
         whole = reduce(add, last)
-        if chosen:
-            whole -= reduce(add, [sums[-1] for sums in chosen])
-        m.d.comb += facing[-1].eq(whole)
-        for choice in reversed(range(len(facing) - 1)):
+        m.d.comb += self.whole.eq(whole - reduce(add, totals) if totals else whole)
+        for k, element in enumerate(last):
+            m.d.comb += getattr(self, f"element{k}").eq(element)
+        return m
+
+
+class LastRow(wiring.Component):
+    """The sums of the last row, less the totals of the others. Combinational.
+
+    Members
+    -------
+    whole, element0, ... : ``In``, as of :class:`RowSums`
+    sum0, sum1, ... : ``Out``, signed; those elements whose bit in the number is 1 are taken as
+        they are, the others with the other sign
+    """
+
+    def __init__(self, program: EngineProgram) -> None:
+        self._size = row_sizes(program.unit)[-1]
+        made = sums_layout(program).members.items()
+        super().__init__(
+            {
+                **{name: In(shape) for name, shape in made if not name.startswith("row")},
+                **{f"sum{k}": Out(signed(program.entry_width)) for k in range(1 << self._size)},
+            }
+        )
+
+    @property
+    def sums(self) -> list[Value]:
+        """Return the outputs in order."""
+        return [getattr(self, f"sum{k}") for k in range(1 << self._size)]
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the adders: each sum is another one less twice an element."""
+        m = Module()
+        sums = self.sums
+        m.d.comb += sums[-1].eq(self.whole)
+        for choice in reversed(range(len(sums) - 1)):
             least = ~choice & choice + 1  # of the elements that are taken with the other sign
-            element = last[least.bit_length() - 1]
-            m.d.comb += facing[choice].eq(facing[choice | least] - (element << 1))
+            element = getattr(self, f"element{least.bit_length() - 1}")
+            m.d.comb += sums[choice].eq(sums[choice | least] - (element << 1))
         return m
 
 
@@ -94,7 +129,7 @@ class KernelUnit(wiring.Component):
 
     Members
     -------
-    rows : ``In``, the outputs of :class:`RowSums` one above the other
+    rows : ``In``, the sums of all rows one above the other, those of :class:`LastRow` uppermost
     kernel : ``In(unit)``
     o : ``Out(signed(entry_width))``
     """

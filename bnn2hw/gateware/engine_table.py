@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,7 +9,7 @@ from amaranth.utils import bits_for
 
 from ..plan.engine_program import EngineProgram
 from .engine_memory import EngineMemory
-from .engine_rows import KernelUnit, RowSums
+from .engine_rows import KernelUnit, LastRow, RowSums, sums_layout
 from .engine_word import offset, select_tree, word_layout
 
 __all__ = ["KernelTables", "WordBanks"]
@@ -187,9 +185,15 @@ class KernelTables(_ItemUnit):
     def _made(self, m: Module, word: data.View) -> Value:
         m.submodules.rows = rows = RowSums(self._program)
         m.d.comb += rows.word.eq(word)
-        return Cat(*chain(*rows.sums))
+        return Cat(*(getattr(rows, name) for name in sums_layout(self._program).members))
 
     def _slots(self, m: Module, kept: Value) -> Value:
+        layout = sums_layout(self._program)
+        m.submodules.last = last = LastRow(self._program)
+        for name in last.signature.members:
+            if name in layout.members:
+                m.d.comb += getattr(last, name).eq(data.View(layout, kept)[name])
+        rows = Cat(kept[: layout["whole"].offset], *last.sums)
         m.submodules.subset = subset = self._subset
         m.d.comb += subset.address.eq(self._banks.batch_next)
         for name in self._load_members():
@@ -198,7 +202,7 @@ class KernelTables(_ItemUnit):
         for k in range(self._program.kernel_units):
             m.submodules[f"kernel{k}"] = unit = KernelUnit(self._program)
             m.d.comb += [
-                unit.rows.eq(kept),
+                unit.rows.eq(rows),
                 unit.kernel.eq(subset.data.word_select(k, self._program.unit)),
             ]
             sums.append(unit.o)

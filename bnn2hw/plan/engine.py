@@ -6,7 +6,8 @@ kernel index stands for (the ky*kx taps of one input channel, or 8 inputs of a 1
 layer), in mode ``binary`` it holds ``taps`` inputs. A block is ``words * pixels`` input words, word
 by word and within a word pixel by pixel; an *item* is the same word of all pixels of a block.
 
-1. **Table.** ``kernel_units`` units evaluate the subset on the word, that many kernels a cycle:
+1. **Table.** ``kernel_units`` units evaluate the subset on the word, that many kernels a cycle,
+   from sums of three elements that are made as the word comes in (:func:`.table_adders`):
    ``ceil(entries / kernel_units)`` cycles a pixel, with ``entries = 2 ** tau``, and half of them
    where the subset is closed under negation. In mode ``binary`` there is no table: the word itself
    is kept, in one cycle. Tables (or words) of an item fill one of two banks.
@@ -49,6 +50,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from ..errors import PlanError, UsageError
@@ -225,7 +227,7 @@ class EngineSchedule:
         """Return the cycles that the lanes take for the last item."""
         return (self.groups - 1) * self.step + self.pixels
 
-    @property
+    @cached_property
     def cycles(self) -> int:
         """Return the cycles from the first input word to the last output word."""
         if self.mode == "delta":

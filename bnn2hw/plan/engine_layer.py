@@ -102,8 +102,9 @@ def plan_engine(
 def _fastest(layer: LinearLayer, source: Tensor, parameters: EngineParameters) -> EnginePlan:
     """Return the plan of mode ``auto``; every layer that has a plan has one in mode ``binary``."""
     plans = [plan_engine(layer, source, parameters, "binary")]
-    with suppress(PlanError):
-        plans += [plan_engine(layer, source, parameters, mode) for mode in ("subbit", "delta")]
+    for mode in ("subbit", "delta"):
+        with suppress(PlanError):
+            plans.append(plan_engine(layer, source, parameters, mode))
     fewest = min(plan.schedule.cycles for plan in plans)
     near = [plan for plan in plans if 100 * plan.schedule.cycles <= 101 * fewest]
     return min(near, key=lambda plan: plan.program.memory_bits)

@@ -39,7 +39,7 @@ class EngineProgram:
     mode
         ``subbit``, ``binary`` or ``delta``.
     lanes, kernel_units, pixels
-        As in :class:`.EngineParameters`.
+        As in :class:`.EngineParameters`; no more kernel units than there are entries.
     outputs
         Output channels; the lanes of the last group beyond them have no meaning.
     words, groups, fetch

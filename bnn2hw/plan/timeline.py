@@ -3,8 +3,9 @@
 A comparison needs a definition of what both engines have the same number of. Here a PE is a
 two-operand adder that can work in every cycle, of whatever width. A lane of the sub-bit engine is
 one PE, its accumulator; a lane of the 1-bit engine is as many as it takes products a cycle, as
-each is one addition; a kernel unit is eight, as nine products take eight additions. What selects
-(XNOR, look-up), memories and thresholds count in neither. Weight memory gives both engines as
+each is one addition; a kernel unit is two, which add the sums of three rows, and the row sums that
+all kernel units share are nineteen (:func:`.table_adders`). What selects (XNOR, look-up), memories
+and thresholds count in neither. Weight memory gives both engines as
 many bits a cycle as there are PEs, and both may have up to sixteen positions in flight, which share
 the weights that are read. Under these bounds each engine gets the shape that serves the whole
 network best. Other definitions stand beside this one in a timeline's assumptions.
@@ -22,6 +23,7 @@ from ..errors import UsageError
 from .architectures import Architecture
 from .counting import HALF_ADDS, binary_ops, subbit_ops
 from .engine import EngineParameters, EngineSchedule, schedule
+from .engine_program import table_adders
 
 __all__ = [
     "ADDERS",
@@ -37,7 +39,6 @@ __all__ = [
 TIMELINE_MODES = ("subbit", "closed", "fastest")
 """Any subset; a subset closed under negation; closed, and each layer in its fastest mode."""
 
-_MOST_TAPS = 9
 _MOST_PIXELS = 16
 
 
@@ -72,15 +73,17 @@ class PeCount:
         return 1 + self.shared + self.kernel_unit
 
 
-ADDERS = PeCount("PE = adder", kernel_unit=8, products=True)
-# The three taps of a kernel row have four sums up to sign: 6 adders a row, and a kernel adds three.
-_ROWS = PeCount("PE = adder, were row sums shared", kernel_unit=2, products=True, shared=18)
+_TAPS = 9
+_SHARED, _KERNEL = table_adders(_TAPS)
+
+ADDERS = PeCount("PE = adder", kernel_unit=_KERNEL, products=True, shared=_SHARED)
+_APART = PeCount("PE = adder, row sums not shared", kernel_unit=_TAPS - 1, products=True)
 _LANES = PeCount("PE = lane, kernel units free", kernel_unit=0, products=True)
 _WORDS = PeCount("PE = lane of 9 products, kernel units free", kernel_unit=0, products=False)
 _MEMORY = PeCount("the same, one position in flight", kernel_unit=0, products=False, pixels=1)
 # Closed subsets and the choice of a mode buy nothing more where kernel units are free.
 _ASSUMED = (
-    *((count, mode) for count in (ADDERS, _ROWS) for mode in TIMELINE_MODES),
+    *((count, mode) for count in (ADDERS, _APART) for mode in TIMELINE_MODES),
     *((count, "subbit") for count in (_LANES, _WORDS, _MEMORY)),
 )
 
@@ -224,7 +227,8 @@ def timeline(
         )
     if not ADDERS.least <= pes <= 4096:
         raise UsageError(
-            f"{pes} PEs make no engine: a lane takes 1 and a kernel unit {ADDERS.kernel_unit}",
+            f"{pes} PEs make no engine: a lane takes 1, a kernel unit {_KERNEL}, "
+            f"row sums {_SHARED}",
             remedy=f"give {ADDERS.least} to 4096",
         )
     return Timeline(
@@ -250,7 +254,7 @@ def _runs(
 
 
 def _binary_engines(pes: int, clock: int, count: PeCount) -> Iterator[EngineParameters]:
-    for pixels, taps in product(range(1, count.pixels + 1), range(1, _MOST_TAPS + 1)):
+    for pixels, taps in product(range(1, count.pixels + 1), range(1, _TAPS + 1)):
         lanes = pes // taps if count.products else pes
         if lanes:
             yield EngineParameters(
@@ -263,7 +267,7 @@ def _subbit_engines(
 ) -> Iterator[EngineParameters]:
     """Yield the sub-bit engines; products a lane matter where layers may take the 1-bit mode."""
     closed = mode != "subbit"
-    most_taps = _MOST_TAPS if count.products and mode == "fastest" else 1
+    most_taps = _TAPS if count.products and mode == "fastest" else 1
     room = pes - count.shared
     most_units = (room - 1) // count.kernel_unit if count.kernel_unit else room
     most_units = min(1 << (tau - closed), most_units)
@@ -278,7 +282,7 @@ def _subbit_engines(
                 tau=tau,
                 closed=closed,
                 pixels=pixels,
-                taps=taps if count.products else _MOST_TAPS,
+                taps=taps if count.products else _TAPS,
                 word_width=pes,
                 clock=clock,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from bnn2hw.emit.vectors import pack_words
 from bnn2hw.emit.verilog import to_rtlil
 from bnn2hw.gateware.engine_delta import DeltaAccumulators
 from bnn2hw.gateware.engine_lanes import Accumulators
-from bnn2hw.gateware.engine_rows import KernelUnit, RowSums
+from bnn2hw.gateware.engine_rows import KernelUnit, LastRow, RowSums
 from bnn2hw.model import BIPOLAR, Format, Integer
 from bnn2hw.plan.engine import EngineParameters
 from bnn2hw.plan.engine_program import EngineProgram, row_sizes, table_adders
@@ -45,7 +44,8 @@ def adders(component: Elaboratable) -> int:
 @pytest.mark.parametrize("unit", KERNELS)
 def test_the_adders_are_those_that_are_counted(unit: int) -> None:
     found = program(unit, Integer(-4, 3))
-    assert (adders(RowSums(found)), adders(KernelUnit(found))) == table_adders(unit)
+    shared = adders(RowSums(found)) + adders(LastRow(found))
+    assert (shared, adders(KernelUnit(found))) == table_adders(unit)
 
 
 def test_a_table_of_nine_takes_nineteen_adders_and_two_a_kernel() -> None:
@@ -73,7 +73,12 @@ def test_every_kernel_is_its_signed_sum(unit: int, form: Format, masked: bool) -
     m = Module()
     m.submodules.rows = rows = RowSums(found)
     m.submodules.kernel = kernel = KernelUnit(found)
-    m.d.comb += kernel.rows.eq(Cat(*chain(*rows.sums)))
+    m.submodules.last = last = LastRow(found)
+    names = [name for name in rows.signature.members if name != "word"]
+    for name in set(names) & set(last.signature.members):
+        m.d.comb += getattr(last, name).eq(getattr(rows, name))
+    others = (getattr(rows, name) for name in names if name.startswith("row"))
+    m.d.comb += kernel.rows.eq(Cat(*others, *last.sums))
     rng = np.random.default_rng(unit)
     low, high = (0, 1) if form == BIPOLAR else (form.low, form.high)
     words = rng.integers(low, high, (6, unit), endpoint=True)

@@ -27,11 +27,11 @@ def lines() -> dict[tuple[str, str], Timeline]:
     }
 
 
-def adders(run: Run, kernel_units: bool) -> int:
+def adders(run: Run, tables: bool) -> int:
     """Return the two-operand adders of an engine, counted anew."""
     engine = run.parameters
     lane = engine.taps  # a product each, into the sum
-    return engine.lanes * lane + (9 - 1) * engine.kernel_units * kernel_units
+    return engine.lanes * lane + (19 + 2 * engine.kernel_units) * tables
 
 
 def test_the_runs_are_sums_of_the_engines_cycles(lines: dict[tuple[str, str], Timeline]) -> None:
@@ -49,8 +49,8 @@ def test_the_runs_are_sums_of_the_engines_cycles(lines: dict[tuple[str, str], Ti
 
 def test_both_engines_have_as_many_pes_and_bits(lines: dict[tuple[str, str], Timeline]) -> None:
     for line in lines.values():
-        assert adders(line.binary, kernel_units=False) <= 64
-        assert adders(line.subbit, kernel_units=True) <= 64
+        assert adders(line.binary, tables=False) <= 64
+        assert adders(line.subbit, tables=True) <= 64
         assert line.binary.parameters.word_width == line.subbit.parameters.word_width == 64
 
 
@@ -60,22 +60,24 @@ def test_no_run_beats_its_additions(lines: dict[tuple[str, str], Timeline]) -> N
         assert line.binary.cycles >= sum(map(binary_ops, line.network.binary)) / 64
         closed = line.mode != "subbit"
         ops = [subbit_ops(s, 5, FULL_ADDS, closed=closed) for s in line.network.binary]
-        # nine products of an entry take eight additions
-        assert line.subbit.cycles >= sum(ops) / 64 * 8 / 9
+        # nine products of an entry take two additions at least
+        assert line.subbit.cycles >= sum(ops) / 64 * 2 / 9
 
 
 def test_published_speedups(lines: dict[tuple[str, str], Timeline]) -> None:
-    """3.13 and 3.33: missed with any subset, passed with subsets closed under negation."""
+    """3.13 and 3.33: passed with any subset, and more so with one closed under negation."""
     for name, published, plain, closed in (
-        ("resnet18", 3.13, 2.19, 3.53),
-        ("resnet34", 3.33, 2.45, 3.76),
+        ("resnet18", 3.13, 3.22, 3.95),
+        ("resnet34", 3.33, 3.39, 4.10),
     ):
-        assert round(lines[name, "subbit"].speedup, 2) == plain < published
-        assert round(lines[name, "closed"].speedup, 2) == closed > published
+        assert round(lines[name, "subbit"].speedup, 2) == plain > published
+        assert round(lines[name, "closed"].speedup, 2) == closed > plain
         assert lines[name, "fastest"].speedup >= lines[name, "closed"].speedup
         table = {item.name: item.speedup for item in lines[name, "subbit"].assumptions}
         assert table["PE = adder; subbit"] == lines[name, "subbit"].speedup
         assert table["PE = adder; closed"] == lines[name, "closed"].speedup
+        # kernel units that share nothing miss the published figures
+        assert table["PE = adder, row sums not shared; subbit"] < published
         # what a lane takes in a cycle decides: with words of nine products nothing is left
         assert table["PE = lane, kernel units free; subbit"] > 8.9
         assert 1 <= table["PE = lane of 9 products, kernel units free; subbit"] < 1.02
@@ -92,26 +94,25 @@ def test_the_gain_is_in_the_last_stages(lines: dict[tuple[str, str], Timeline]) 
 
 
 def test_a_better_engine_of_that_size_does_not_exist() -> None:
-    """The search against every engine of 20 PEs, written out."""
+    """The search against every engine of 30 PEs, written out."""
     net = architecture("vgg-small", 8)
-    line = timeline(net, tau=4, pes=20, mode="closed")
+    line = timeline(net, tau=4, pes=30, mode="closed")
     found = [
         sum(cycles(engine, shape) for shape in net.binary)
-        for units in (1, 2)
+        for units in (1, 2, 3, 4, 5)
         for pixels in range(1, 17)
         for engine in [
             EngineParameters(
-                lanes=20 - 8 * units, kernel_units=units, tau=4, closed=True, pixels=pixels,
-                word_width=20,
+                lanes=11 - 2 * units, kernel_units=units, tau=4, closed=True, pixels=pixels,
+                word_width=30,
             )
         ]
     ]  # fmt: skip
     assert line.subbit.cycles == min(found)
-    # mutants: one PE more, or kernel units for nothing
+    # mutant: one lane more
     engine = line.subbit.parameters
-    assert (
-        adders(replace(line.subbit, parameters=replace(engine, lanes=engine.lanes + 1)), True) > 20
-    )
+    more = replace(line.subbit, parameters=replace(engine, lanes=engine.lanes + 1))
+    assert adders(more, tables=True) > 30
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -123,8 +124,8 @@ def test_a_better_engine_of_that_size_does_not_exist() -> None:
 )
 def test_any_engine_keeps_its_budget(name: str, tau: int, pes: int, mode: str) -> None:
     line = timeline(architecture(name, 32), tau=tau, pes=pes, mode=mode)
-    assert adders(line.binary, kernel_units=False) <= pes
-    assert adders(line.subbit, kernel_units=True) <= pes
+    assert adders(line.binary, tables=False) <= pes
+    assert adders(line.subbit, tables=True) <= pes
     assert line.subbit.parameters.closed == (mode != "subbit")
     value = line.to_json()
     assert value["speedup"] == line.binary.cycles / line.subbit.cycles
@@ -141,7 +142,10 @@ def test_the_clock_scales_time_alone() -> None:
     [
         ({"tau": 0}, "tau 0 is out of range for resnet18; give 1 to 8"),
         ({"tau": 9}, "tau 9 is out of range"),
-        ({"pes": 8}, "8 PEs make no engine: a lane takes 1 and a kernel unit 8; give 9 to 4096"),
+        (
+            {"pes": 21},
+            "21 PEs make no engine: a lane takes 1, a kernel unit 2, row sums 19; give 22 to 4096",
+        ),
         ({"pes": 5000}, "5000 PEs"),
         ({"mode": "binary"}, "there is no mode 'binary'; use subbit, closed, fastest"),
         ({"clock": 0}, "clock of 0"),
