@@ -20,6 +20,7 @@ from .model import (
     Rounding,
     SumPool,
     Tensor,
+    Upsample,
     roundings,
 )
 from .plan import plan_layer
@@ -164,6 +165,8 @@ def _detail(layer: Layer) -> str | None:
     match layer:
         case Affine():
             return f"sum >> {layer.shift} to {layer.format}"
+        case Upsample():
+            return f"bilinear, {layer.factor} times"
         case Quantize():
             return f"codes 0..{layer.count}"
         case MaxPool() | SumPool():

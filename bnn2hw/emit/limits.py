@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import PlanError, UsageError
-from ..model import LinearLayer, Network
+from ..model import ChannelArgmax, Layer, LinearLayer, Network, Upsample
 from ..plan.engine_program import EngineProgram
 from .names import top_name
 
-__all__ = ["check_layers", "check_program", "compile_problem"]
+__all__ = ["check_layers", "check_program", "compile_problem", "unbuilt"]
 
 # Amaranth's RTLIL back end and Yosys hold words of 2**16 bits at most; all top-level inputs
 # together, with clock, reset and handshake, must stay below that.
@@ -21,7 +21,8 @@ def compile_problem(network: Network, name: str) -> str | None:
     """Return why a layer cannot be compiled on its own, or None if it can."""
     layer = network.layer(name)
     if not isinstance(layer, LinearLayer):
-        return f"{type(layer).__name__} has no weights: 'generate --network' compiles it"
+        name = type(layer).__name__
+        return unbuilt(layer) or f"{name} has no weights: 'generate --network' compiles it"
     source, output = network.source(layer), network.tensors[name]
     for what, bits in (
         ("a patch", layer.patch_size() * source.format.width),
@@ -32,6 +33,13 @@ def compile_problem(network: Network, name: str) -> str | None:
                 f"{what} has {bits:,} bits, a word of the hardware at most "
                 f"{_WORD_BITS - _CONTROL_BITS:,}"
             )
+    return None
+
+
+def unbuilt(layer: Layer) -> str | None:
+    """Return why a layer has no hardware, or None."""
+    if isinstance(layer, ChannelArgmax | Upsample):
+        return f"{type(layer).__name__} runs in the golden model alone: there is no hardware for it"
     return None
 
 

@@ -15,6 +15,7 @@ from ..model import (
     Binarize,
     BinaryConv,
     BinaryDense,
+    ChannelArgmax,
     Layer,
     LinearLayer,
     MaxPool,
@@ -22,8 +23,9 @@ from ..model import (
     Quantize,
     SumPool,
     Tensor,
+    Upsample,
 )
-from .streams import affine, argmax, max_pool, quantize, sum_pool
+from .streams import affine, argmax, channel_argmax, max_pool, quantize, sum_pool, upsample
 from .values import (
     apply_threshold,
     check_values,
@@ -213,8 +215,12 @@ def _apply(layer: Layer, sources: Sequence[Tensor], edges: Sequence[NDArray[Any]
             return quantize(layer, source, edge)
         case Affine():
             return affine(layer, sources, edges)
+        case Upsample():
+            return upsample(layer, source, edge)
         case Argmax():
             return argmax(layer, edge)
+        case ChannelArgmax():
+            return channel_argmax(layer, edge)
     raise TypeError(f"{type(layer).__name__} has no meaning here")
 
 

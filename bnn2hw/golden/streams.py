@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model import Affine, Argmax, MaxPool, Quantize, SumPool, Tensor
+from ..model import Affine, Argmax, ChannelArgmax, MaxPool, Quantize, SumPool, Tensor, Upsample
 from .values import edge_dtype, positions, signed
 
-__all__ = ["affine", "argmax", "max_pool", "quantize", "sum_pool"]
+__all__ = ["affine", "argmax", "channel_argmax", "max_pool", "quantize", "sum_pool", "upsample"]
 
 
 def max_pool(layer: MaxPool, source: Tensor, edge: NDArray[Any]) -> NDArray[Any]:
@@ -72,7 +72,35 @@ def affine(layer: Affine, sources: Sequence[Tensor], edges: Sequence[NDArray[Any
 
 def argmax(layer: Argmax, edge: NDArray[Any]) -> NDArray[np.int64]:
     """Return the index of the greatest element, shape (batch, 1)."""
-    flat = edge.reshape(len(edge), -1)
-    if layer.ties == "first":
-        return np.asarray(flat.argmax(axis=1, keepdims=True))
-    return np.asarray(flat.shape[1] - 1 - flat[:, ::-1].argmax(axis=1, keepdims=True))
+    return _greatest(edge.reshape(len(edge), -1), layer.ties)
+
+
+def channel_argmax(layer: ChannelArgmax, edge: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the index of the greatest channel of every position."""
+    return _greatest(edge, layer.ties)
+
+
+def _greatest(values: NDArray[Any], ties: str) -> NDArray[np.int64]:
+    """Return the index of the greatest element along the last axis, which becomes 1."""
+    if ties == "first":
+        return np.asarray(values.argmax(axis=-1, keepdims=True))
+    last = values.shape[-1] - 1
+    return np.asarray(last - values[..., ::-1].argmax(axis=-1, keepdims=True))
+
+
+def upsample(layer: Upsample, source: Tensor, edge: NDArray[Any]) -> NDArray[Any]:
+    """Return the map between its positions, first along y, then along x."""
+    values = signed(edge, source.format, edge_dtype(layer.output(source).format))
+    for axis in (1, 2):
+        place = np.arange(values.shape[axis] * layer.factor)
+        near = place // layer.factor
+        # how far o lies from the middle of the nearest position, in units of 1 / (2 factor)
+        off = 2 * (place % layer.factor) + 1 - layer.factor
+        far = np.clip(near + np.sign(off), 0, values.shape[axis] - 1)
+        share = np.abs(off).astype(values.dtype).reshape(-1, *[1] * (3 - axis))
+        mixed, other = values.take(near, axis), values.take(far, axis)
+        mixed *= 2 * layer.factor - share
+        other *= share
+        mixed += other
+        values = mixed
+    return values

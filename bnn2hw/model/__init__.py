@@ -7,7 +7,16 @@ from .groups import BaseGroup
 from .layers import BinaryConv, BinaryDense, Layer, LinearLayer
 from .network import Network, Samples
 from .rounding import Rounding, roundings
-from .streams import Affine, Argmax, Binarize, MaxPool, Quantize, SumPool
+from .streams import (
+    Affine,
+    Argmax,
+    Binarize,
+    ChannelArgmax,
+    MaxPool,
+    Quantize,
+    SumPool,
+    Upsample,
+)
 from .threshold import Threshold
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "BinaryConv",
     "BinaryDense",
     "Bipolar",
+    "ChannelArgmax",
     "Codebook",
     "Format",
     "Integer",
@@ -32,6 +42,7 @@ __all__ = [
     "SumPool",
     "Tensor",
     "Threshold",
+    "Upsample",
     "load",
     "roundings",
     "save",

@@ -200,6 +200,7 @@ CODECS: dict[str, Codec] = {
     ),
     "dilation": _INTEGERS,
     "direction": _ARRAY,
+    "factor": _INTEGER,
     "format": Codec(lambda value, *_: write_format(value), _read_integer_format),
     "groups": _INTEGER,
     "kernel": _INTEGERS,

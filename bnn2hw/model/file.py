@@ -40,7 +40,16 @@ from .groups import BaseGroup
 from .layers import BinaryConv, BinaryDense, Layer
 from .limits import check_input, check_layer
 from .network import Network, Samples
-from .streams import Affine, Argmax, Binarize, MaxPool, Quantize, SumPool
+from .streams import (
+    Affine,
+    Argmax,
+    Binarize,
+    ChannelArgmax,
+    MaxPool,
+    Quantize,
+    SumPool,
+    Upsample,
+)
 
 __all__ = ["FORMAT", "check_writable", "load", "save"]
 
@@ -57,9 +66,11 @@ _TYPES: dict[str, type[Layer]] = {
     "binarize": Binarize,
     "binary_conv": BinaryConv,
     "binary_dense": BinaryDense,
+    "channel_argmax": ChannelArgmax,
     "max_pool": MaxPool,
     "quantize": Quantize,
     "sum_pool": SumPool,
+    "upsample": Upsample,
 }
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 

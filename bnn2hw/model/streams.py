@@ -1,6 +1,6 @@
 """Layers without binary weights: what happens to a stream of bits or integers on its way.
 
-Pools, thresholds of their own, quantisers, weighted sums, and the class.
+Pools, thresholds of their own, quantisers, weighted sums, upsampling, and the class.
 """
 
 from __future__ import annotations
@@ -17,11 +17,21 @@ from .formats import BIPOLAR, Format, Integer, Tensor
 from .layers import Layer
 from .threshold import Threshold
 
-__all__ = ["Affine", "Argmax", "Binarize", "MaxPool", "Quantize", "SumPool"]
+__all__ = [
+    "Affine",
+    "Argmax",
+    "Binarize",
+    "ChannelArgmax",
+    "MaxPool",
+    "Quantize",
+    "SumPool",
+    "Upsample",
+]
 
 _LEVEL_LIMIT = 1 << 40
 _COUNT_LIMIT = (1 << 8) - 1
 _SUM_LIMIT = 1 << 62
+_MOST_FACTOR = 1 << 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +247,44 @@ class Affine(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Upsample(Layer):
+    """Bilinear upsampling of a map, exact in fixed point: the head of FCN-32s and FCN-16s.
+
+    Output position o lies at ``(o + 1/2) / factor - 1/2`` of the input, between two positions an
+    axis; beyond the map its edges go on. That is the transposed convolution of the map so
+    enlarged, of that stride, with a bilinear kernel of ``2 * factor`` taps. In units of ``1 / (2
+    * factor)`` an axis the weights are integers, so the output has ``2 * log2(2 * factor)`` bits
+    of fraction more, and nothing is rounded.
+
+    Attributes
+    ----------
+    factor
+        A power of two, 2 to 64.
+    """
+
+    factor: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 2 <= self.factor <= _MOST_FACTOR or self.factor & (self.factor - 1):
+            raise ModelError(
+                f"factor {self.factor} is none of 2, 4, 8 to {_MOST_FACTOR}", layer=self.name
+            )
+
+    def output(self, *inputs: Tensor) -> Tensor:
+        """Return the larger map, integers with more bits of fraction."""
+        (source,) = inputs
+        if len(source.shape) != 3:
+            raise ModelError(f"reads a map and gets shape {source.shape}", layer=self.name)
+        height, width, channels = source.shape
+        unit, form = (2 * self.factor) ** 2, source.format
+        return Tensor(
+            (height * self.factor, width * self.factor, channels),
+            Integer(form.low * unit, form.high * unit, form.fraction + unit.bit_length() - 1),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Argmax(Layer):
     """The class: the index of the greatest input, the first or the last of equal ones."""
 
@@ -245,9 +293,26 @@ class Argmax(Layer):
     def output(self, *inputs: Tensor) -> Tensor:
         """Return one integer, the index."""
         (source,) = inputs
-        if self.ties not in ("first", "last"):
-            raise ModelError(f"ties go to 'first' or 'last', not {self.ties!r}", layer=self.name)
+        _check_ties(self.ties, self.name)
         return Tensor((1,), Integer(0, source.size - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelArgmax(Layer):
+    """The class of every position: the index of its greatest channel, as in segmentation."""
+
+    ties: Literal["first", "last"] = "first"
+
+    def output(self, *inputs: Tensor) -> Tensor:
+        """Return one integer a position, the index."""
+        (source,) = inputs
+        _check_ties(self.ties, self.name)
+        return Tensor((*source.shape[:-1], 1), Integer(0, source.channels - 1))
+
+
+def _check_ties(ties: str, layer: str) -> None:
+    if ties not in ("first", "last"):
+        raise ModelError(f"ties go to 'first' or 'last', not {ties!r}", layer=layer)
 
 
 def _alike(

@@ -226,6 +226,7 @@ def _common_label(layers: Sequence[Layer]) -> str:
     kinds = {
         "BinaryConv": "conv", "BinaryDense": "dense", "Binarize": "sign", "Quantize": "codes",
         "SumPool": "pool", "MaxPool": "pool", "Argmax": "class",
+        "ChannelArgmax": "class",
     }  # fmt: skip
     names = (type(layer).__name__ for layer in layers)
     return "\n".join(dict.fromkeys(kinds.get(name, name.lower()) for name in names))

@@ -17,6 +17,7 @@ from bnn2hw.model import (
     BinaryConv,
     BinaryDense,
     Bipolar,
+    ChannelArgmax,
     Format,
     Integer,
     Layer,
@@ -26,6 +27,7 @@ from bnn2hw.model import (
     SumPool,
     Tensor,
     Threshold,
+    Upsample,
 )
 
 FORMATS: tuple[Format, ...] = (
@@ -144,7 +146,9 @@ def other_cases(draw: st.DrawFn) -> Case:
     """Draw a pool, thresholds of their own or an argmax, its source and up to three images."""
     form = draw(st.sampled_from(FORMATS))
     source = Tensor((draw(SIDE), draw(SIDE), draw(SMALL)), form)
-    kind = draw(st.sampled_from(("max", "sum", "binarize", "quantize", "argmax")))
+    kind = draw(
+        st.sampled_from(("max", "sum", "binarize", "quantize", "argmax", "upsample", "each"))
+    )
     layer: Layer
     if kind in ("max", "sum"):
         kernel = (draw(st.integers(1, source.shape[0])), draw(st.integers(1, source.shape[1])))
@@ -157,6 +161,11 @@ def other_cases(draw: st.DrawFn) -> Case:
         channels = draw(st.sampled_from((1, source.channels)))
         bound = max(abs(form.low), abs(form.high))
         layer = Binarize("layer", ("input",), draw(thresholds(channels, bound)))
+    elif kind == "upsample":
+        layer = Upsample("layer", ("input",), draw(st.sampled_from((2, 4))))
+        assume(form.width <= 24)
+    elif kind == "each":
+        layer = ChannelArgmax("layer", ("input",), draw(st.sampled_from(("first", "last"))))
     else:
         layer = Argmax("layer", ("input",), draw(st.sampled_from(("first", "last"))))
     return layer, source, random_images(source, draw(st.integers(0, 3)), draw(st.integers(0, 99)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -17,6 +18,7 @@ from bnn2hw.model import (
     BinaryConv,
     BinaryDense,
     Bipolar,
+    ChannelArgmax,
     Format,
     Layer,
     LinearLayer,
@@ -26,6 +28,7 @@ from bnn2hw.model import (
     SumPool,
     Tensor,
     Threshold,
+    Upsample,
 )
 
 
@@ -57,6 +60,10 @@ def slow_layer(layer: Layer, sources: Sequence[Tensor], images: Sequence[NDArray
             numbers(image, tensor.format) for image, tensor in zip(images, sources, strict=True)
         ]
         return each_channel(lambda c, *xs: slow_affine(layer, c, xs), *values)
+    if isinstance(layer, Upsample):
+        return slow_upsample(layer, source, image)
+    if isinstance(layer, ChannelArgmax):
+        return each_position(lambda values: [slow_argmax(layer, values)], image)
     assert isinstance(layer, Argmax)
     return [slow_argmax(layer, [int(v) for v in image.reshape(-1)])]
 
@@ -172,7 +179,31 @@ def slow_pool(layer: MaxPool | SumPool, source: Tensor, image: NDArray[Any]) -> 
     ]
 
 
-def slow_argmax(layer: Argmax, values: list[int]) -> int:
+def slow_upsample(layer: Upsample, source: Tensor, image: NDArray[Any]) -> Any:
+    """Return the transposed convolution with the bilinear kernel of the map with its edges."""
+    height, width, channels = source.shape
+    factor = layer.factor
+    kernel = [2 * factor - abs(2 * i - 2 * factor + 1) for i in range(2 * factor)]
+    result = [[[0] * channels for _ in range(width * factor)] for _ in range(height * factor)]
+    for y, x, c in itertools.product(range(-1, height + 1), range(-1, width + 1), range(channels)):
+        value = number(
+            image[min(max(y, 0), height - 1), min(max(x, 0), width - 1), c], source.format
+        )
+        for ky, kx in itertools.product(range(2 * factor), repeat=2):
+            at_y, at_x = y * factor + ky - factor // 2, x * factor + kx - factor // 2
+            if 0 <= at_y < height * factor and 0 <= at_x < width * factor:
+                result[at_y][at_x][c] += kernel[ky] * kernel[kx] * value
+    return result
+
+
+def each_position(function: Callable[[list[int]], Any], image: NDArray[Any]) -> Any:
+    """Return what a function makes of the channels of every position."""
+    if image.ndim == 1:
+        return function(image.tolist())
+    return [each_position(function, part) for part in image]
+
+
+def slow_argmax(layer: Argmax | ChannelArgmax, values: list[int]) -> int:
     best = 0
     for k, value in enumerate(values):
         if value > values[best] or (value == values[best] and layer.ties == "last"):

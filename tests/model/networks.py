@@ -18,6 +18,7 @@ from bnn2hw.model import (
     BinaryConv,
     BinaryDense,
     Bipolar,
+    ChannelArgmax,
     Codebook,
     Integer,
     Layer,
@@ -28,6 +29,7 @@ from bnn2hw.model import (
     SumPool,
     Tensor,
     Threshold,
+    Upsample,
 )
 
 
@@ -169,7 +171,8 @@ def _extended(draw: Any, rng: np.random.Generator, network: Network, index: int)
     name = f"layer_{index}"
     choices = ["dense", "argmax", "quantize", "affine", "group"]
     if len(tensor.shape) == 3:
-        choices += ["conv", "max_pool", "sum_pool"]
+        choices += ["conv", "max_pool", "sum_pool", "channel_argmax"]
+        choices += ["upsample"] if tensor.format.width <= 16 and max(tensor.shape) < 99 else []
     if isinstance(tensor.format, Integer):
         choices += ["binarize"]
     kind = draw(st.sampled_from(choices))
@@ -180,6 +183,10 @@ def _extended(draw: Any, rng: np.random.Generator, network: Network, index: int)
         layer = BinaryDense(name, (source,), threshold=thresholds(draw, rng, outputs), **weights)
     elif kind == "argmax":
         layer = Argmax(name, (source,), draw(st.sampled_from(["first", "last"])))
+    elif kind == "channel_argmax":
+        layer = ChannelArgmax(name, (source,), draw(st.sampled_from(["first", "last"])))
+    elif kind == "upsample":
+        layer = Upsample(name, (source,), draw(st.sampled_from([2, 4])))
     elif kind == "conv":
         layer = _conv(draw, rng, index, tensor.shape, tensor.format, source)
     elif kind in ("max_pool", "sum_pool"):
