@@ -179,7 +179,8 @@ def generate_network(
             if told[whole.name]["luts"] < sum(told[job.name]["luts"] for job in alike):
                 jobs = with_joined(jobs, [alike])
     names = [job.name for job, _ in linear_jobs(jobs)]
-    chosen, told = ({name: known[name] for name in names} for known in (chosen, told))
+    chosen = {name: chosen[name] for name in names}
+    told = {name: told[name] for name in names}
     stages, paces = network_stages(
         network, jobs, works, beats=beats, pipeline=pipeline, scores=scores
     )
