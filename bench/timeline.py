@@ -78,15 +78,20 @@ Figure 13) runs ResNet-18 and ResNet-34 at 0.56 bit, tau 5, on 64 PEs at 1 GHz w
 binary layers run one after the other on the closed-form cycle model of the sequential engine
 (`bnn2hw/plan/engine.py`); full-precision layers are in neither run, nor were they counted there.
 
-    bnn2hw timeline resnet18 --tau 5 --pes 64 --clock 1GHz --input 224 --mode closed
+    bnn2hw timeline resnet18 --tau 5 --pes 64 --clock 1GHz --input 224
 
 ## What is equal
 - **A PE is a two-operand adder that can work in every cycle**, of whatever width. A lane of the
-  sub-bit engine is one: it adds an entry of the table to a sum. A lane of the 1-bit engine is as
-  many as it takes products a cycle. A kernel unit is eight, as nine products take eight
-  additions. XNORs, look-ups, memories and thresholds are in neither count.
+  sub-bit engine is one: it adds an entry of the table, or takes it away, to a sum. A lane of the
+  1-bit engine is as many as it takes products a cycle. The tables of the sub-bit engine take 19
+  adders in all for sums of the three taps of a kernel row, which all kernel units share, and two for
+  each kernel unit, which adds three of them: `tests/gateware/test_engine_rows.py` counts them in
+  the hardware. XNORs, look-ups, memories and thresholds are in neither count; nor is the adder of
+  a 1-bit lane that takes zero padding into account.
 - **Memory bandwidth**: 64 bits of weight a cycle, one a PE. Up to 16 positions in flight share
   the weights that are read.
+- **Input**: a window of an input channel, or as many products as a 1-bit lane takes, comes in a
+  cycle; who forms the windows is in neither engine.
 - Each engine gets the split of its PEs that is fastest for the whole network; it is one engine
   for all layers.
 
@@ -100,20 +105,19 @@ Speed-ups at tau 5. "subbit" is any subset, "closed" one that holds the compleme
 kernels, "fastest" lets each layer choose between the modes of its engine.
 
 {assumption_table(lines).markdown()}
-- **Any subset misses the published figures** on an engine whose every adder counts. The tables
-  take 256 additions an input channel and position, whatever the number of output channels, and
-  the lanes wait for them in the first stages. The published count has a look-up for half a
-  bit-op, so that two of them fit where a 1-bit product does; no such PE is described.
-- **A closed subset passes them.** It needs half the tables. The same 64 adders do, without a
-  change of the 1-bit side. A network has to be trained for it, or projected to it.
+- **Any subset passes the published figures** by the shared row sums. A kernel of nine weights by
+  itself takes eight additions, and 32 of them 256 for each input channel and position, whatever
+  the number of output channels: the lanes would wait for them in the first stages, and the
+  figures be missed ("row sums not shared"). Each row has but eight sums, which the kernels share;
+  19 additions give those of all three rows, and 64 more all 32 kernels.
+- **A closed subset** needs half the tables: the adders that it saves are lanes. The sign of an
+  index is the carry of the lane's adder. A network has to be trained for it, or projected to it.
 - **Choosing a mode for each layer buys nothing more** at tau 5: every layer has more output
-  channels than the closed subset has kernels.
-- **Shared row sums**: the three taps of a kernel row have four sums up to sign, which six adders
-  give to all kernel units; then a kernel takes two additions in place of eight. The kernel units
-  of the engine do not do this. If they did, any subset would pass the published figures.
+  channels than the closed subset has kernels, so none is faster in mode binary. Mode delta is not
+  among them, as its cycles depend on the weights and not on shapes alone; what it does is below.
 - **Kernel units that do not count** are worth most: the bound is nine, the products that a
   look-up stands for. It is the reading nearest to the source's drawing, in which the units that
-  evaluate the subset stand beside the lanes, and it gives away 256 adders.
+  evaluate the subset stand beside the lanes, and it gives away 83 adders.
 - **A 1-bit lane that takes nine products a cycle** leaves nothing. The popcount of nine bits is
   seven full adders, and the accumulator behind it has up to 14 bits: in full adders such a lane
   costs half as much again as the lane with one product, for nine times its speed. The speed-up
@@ -128,20 +132,24 @@ LUT4 include adders, memories are block RAMs.
 
 {measured("area")}
 
-In lookup tables, too, the closed subset is ahead of a 1-bit engine that takes one product a lane,
-and behind one that takes nine.
+In lookup tables, too, sub-bit weights are ahead of a 1-bit engine that takes one product a lane, and
+behind one that takes nine.
 
 ## Delta mode
 Mode delta of the engine adds, of each input word, the channels whose kernel differs from that of
-the channel before, along a minimum spanning tree. It depends on the weights. Here are those of a
-binary ResNet-18 trained for CIFAR-10, projected to closed subsets of 32 kernels, on the engine of
-the closed subset with 32 lanes. Its lanes would have a second adder, which takes the entry of the
-channel before away; it is not counted.
+the channel before. The channels stand along a nearest-neighbour walk: each is followed by the one,
+of those that are left, that differs from it in the fewest kernels. A minimum spanning tree bounds
+the changes of any walk from below. They depend on the weights; here are those of a binary
+ResNet-18 trained for CIFAR-10, projected to closed subsets of 32 kernels, on the engine of the
+closed subset above. A lane of mode delta has a second adder, which takes the entry of the channel
+before away: a change has two entries, so it cannot go. It is not counted here, in favour of delta.
 
 {measured("delta")}
 
-It buys nothing on a network that was not trained for it: neighbours on the tree still differ in
-most of their kernels, and a word takes as long as the lane with the most changes.
+It buys nothing on a network that was not trained for it: neighbours still differ in most of their
+kernels, and a word takes as long as the lane with the most changes. Where channels were drawn
+together in training, an engine of one lane is up to 2.5 times as fast
+([engine.md](engine.md#where-mode-delta-wins)), and several of them are the way to use it.
 
 ## Other subsets
 {tau_table().markdown()}"""

@@ -33,8 +33,8 @@ CHANNELS = 256
 ENGINES = {
     "1 bit, one product a lane": ("binary", False, EngineParameters(taps=1, pixels=14)),
     "1 bit, nine products a lane": ("binary", False, EngineParameters(taps=9, pixels=14)),
-    "any subset": ("subbit", False, EngineParameters(lanes=24, kernel_units=5, pixels=7)),
-    "closed subset": ("subbit", True, EngineParameters(lanes=32, kernel_units=4, pixels=7)),
+    "any subset": ("subbit", False, EngineParameters(lanes=29, kernel_units=8, pixels=7)),
+    "closed subset": ("subbit", True, EngineParameters(lanes=33, kernel_units=6, pixels=7)),
 }
 WORD_WIDTH = 64  # bits of weight a cycle, for all
 
