@@ -16,7 +16,7 @@ from ..plan.cost import comparison_bits, core_area
 from ..plan.folding_area import FoldingArea
 from .stage import Stage
 
-__all__ = ["chain_area", "stage_area", "stage_estimates"]
+__all__ = ["chain_area", "stage_area", "stage_estimate"]
 
 Options = Mapping[str, Any]
 
@@ -27,25 +27,31 @@ _TERM_BIT = 1.7
 _RESULT_BIT = {"ecp5": 1.8, "ice40": 1.0}
 
 
-def stage_estimates(stage: Stage) -> dict[str, dict[str, int]]:
-    """Return the estimate of a stage for each family, as JSON values."""
-    return {family: stage_area(stage, family).to_json(family) for family in FAMILIES}
+def stage_estimate(stage: Stage) -> dict[str, dict[str, dict[str, int]]]:
+    """Return the entry ``estimate`` of a stage, by family; nothing where there is none."""
+    areas = {family: stage_area(stage, family) for family in FAMILIES}
+    known = {family: area.to_json(family) for family, area in areas.items() if area is not None}
+    return {"estimate": known} if known else {}
 
 
 def chain_area(stages: Sequence[Stage], family: str) -> Area:
-    """Return the estimate of stages together."""
-    return sum((stage_area(stage, family) for stage in stages), Area())
+    """Return the estimate of stages together, as far as they have one."""
+    return sum((stage_area(stage, family) or Area() for stage in stages), Area())
 
 
-def stage_area(stage: Stage, family: str) -> Area:
-    """Return the estimated area of a stage on a family of :data:`~bnn2hw.plan.area.FAMILIES`."""
+def stage_area(stage: Stage, family: str) -> Area | None:
+    """Return the estimated area of a stage on a family of :data:`~bnn2hw.plan.area.FAMILIES`.
+
+    None where the component has no estimate.
+    """
     options: Options = stage.options
     if stage.folding is not None:
         area = FoldingArea(stage.folding, options["element_width"])
         return area.area(stage.folding.pes, stage.folding.simd, family)
     if stage.core is not None:
         return core_area(*stage.core, options["pipeline"], family)
-    return _AREAS[stage.unit](options, family)
+    estimate = _AREAS.get(stage.unit)
+    return None if estimate is None else estimate(options, family)
 
 
 def _fifo(options: Options, family: str) -> Area:

@@ -15,6 +15,7 @@ from ..model import Argmax, Network, save
 from ..plan.jobs import Job
 from ..plan.pace import Paces
 from ..plan.text import dump
+from .area import stage_estimate
 from .frames import Field, Frames, Joint, write_bench_frames, write_volume
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
@@ -237,6 +238,7 @@ class NetworkFiles:
                     "layer": stage.layer,
                     "unit": stage.unit,
                     "cycles": stage.cycles,
+                    **stage_estimate(stage),
                 }
                 for stage in self.stages
             ],

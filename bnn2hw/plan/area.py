@@ -107,7 +107,7 @@ def multiplexer_luts(bits: int, choices: int) -> float:
     """Return the tables of a choice of words by a number."""
     if choices <= 2:
         return float(bits * (choices - 1))
-    return 0.95 * bits * (choices - 1) + (0.8 * choices if choices > 4 else 0)
+    return 0.87 * bits * (choices - 1)
 
 
 def _blocks(family: str, bits: int, words: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cache, lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import zip_longest
@@ -130,7 +130,7 @@ def _netlist_cost(
     for output in netlist.outputs:
         if isinstance(output, SumOutput):
             heights = [len(column) for column in output.heap]
-            luts += compression_moves(tuple(heights), 1.0).cost
+            luts += compression_moves(netlist.target, tuple(heights), 1.0).cost
             adders += 1
     if adders:
         luts += len(readout.value) * LUTS_PER_ADDER_CELL
@@ -213,23 +213,24 @@ def _steps(graph: AdderGraph, node: Sum) -> list[tuple[int, int, int]]:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Full and half adders: of popcounts, of those with the same inputs, of sums, of additions."""
+    """Full and half adders: of popcounts, of sums, each with the same inputs, of additions."""
 
     counts: int = 0
     shared_counts: int = 0
     sums: int = 0
+    shared_sums: int = 0
     additions: int = 0
 
     @property
     def total(self) -> int:
-        return self.counts + self.shared_counts + self.sums + self.additions
+        return sum(astuple(self))
 
     @property
     def luts(self) -> float:
         return (
             LUTS_PER_COUNT_CELL * self.counts
             + LUTS_PER_SHARED_COUNT_CELL * self.shared_counts
-            + LUTS_PER_SUM_CELL * self.sums
+            + LUTS_PER_SUM_CELL * (self.sums + self.shared_sums)
             + LUTS_PER_ADDER_CELL * self.additions
         )
 
@@ -241,7 +242,8 @@ def _cells(graph: AdderGraph) -> _Cells:
     operand; more operands go into one compressor tree.
     """
     readers = Counter(node.taps.tobytes() for node in graph.nodes if isinstance(node, Count))
-    counts = shared = sums = additions = 0
+    same = Counter(node.sources.tobytes() for node in graph.nodes if isinstance(node, Sum))
+    counts = shared = sums = shared_sums = additions = 0
     for value, node in graph.numbered():
         if isinstance(node, Count):
             cells = _popcount(len(node.taps))[0]
@@ -254,12 +256,16 @@ def _cells(graph: AdderGraph) -> _Cells:
         if len(node.sources) > 2:
             operands = [(graph.width(source), shift) for source, shift in _operands(node)]
             terms = [_shifted((0,) * size, shift) for size, shift in operands]
-            sums += _compressed(_columns(terms), width)[0]
+            adders = _compressed(_columns(terms), width)[0]
+            if same[node.sources.tobytes()] > 1:
+                shared_sums += adders
+            else:
+                sums += adders
             continue
         steps = _steps(graph, node)
         additions += sum(max(min(running, width) - shift, 0) for _, shift, running in steps[1:])
         additions += width if node.constant else 0
-    return _Cells(counts, shared, sums, additions)
+    return _Cells(counts, shared, sums, shared_sums, additions)
 
 
 def _operands(node: Sum) -> Iterator[tuple[int, int]]:
@@ -352,16 +358,19 @@ class _Rates(NamedTuple):
     """Tables of four inputs for each full adder of every kind, and bit of a comparison."""
 
     counts: float
-    shared_counts: float
+    shared: float
     sums: float
     additions: float
     comparison: float
 
 
+# Measured on all layers of digits with every plan.
 _RATES = {
-    "ecp5": _Rates(2.2, 1.6, 2.3, 1.1, 1.1),
-    "ice40": _Rates(2.2, 1.6, 2.3, 1.0, 0.4),
+    "ecp5": _Rates(2.22, 1.25, 1.85, 1.3, 1.1),
+    "ice40": _Rates(2.25, 1.20, 1.75, 1.3, 0.4),
 }
+# Registers for each full adder of every kind, by the adder levels between them.
+_REGISTERS = _Rates(1.3, 0.55, 2.5, 1.0, 0.0)
 # Tables of four inputs for one of six, where a netlist is made of those.
 _SMALL_TABLES = 2.0
 
@@ -371,27 +380,27 @@ def core_area(
 ) -> Area:
     """Return the estimated area of a spatial core with its output register."""
     rates = _RATES[family]
-    channels = len(readout.value)
     if isinstance(graph, Netlist):
         cost = _netlist_cost(graph, readout, 0, 1)
-        luts, adders = _SMALL_TABLES * cost.luts, cost.luts
+        luts = registers = _SMALL_TABLES * cost.luts
     else:
         cells = _cells(graph)
-        luts = (
-            rates.counts * cells.counts
-            + rates.shared_counts * cells.shared_counts
-            + rates.sums * cells.sums
-            + rates.additions * cells.additions
-        )
-        adders = cells.total
-        luts += _readout_tables(graph, readout, rates)
-    outputs = (
-        channels
-        if isinstance(readout, BitReadout)
-        else channels * max(interval_width(readout.low, readout.high), 1)
-    )
-    registers = 0.0 if pipeline is None else adders / pipeline
+        luts = _weighted(cells, rates) + _readout_tables(graph, readout, rates)
+        registers = _weighted(cells, _REGISTERS)
+    registers = 0.0 if pipeline is None else registers / pipeline
+    outputs = len(readout.value)
+    if not isinstance(readout, BitReadout):
+        outputs *= max(interval_width(readout.low, readout.high), 1)
     return Area(luts + 3, registers + outputs, registers / 2)
+
+
+def _weighted(cells: _Cells, rates: _Rates) -> float:
+    return (
+        rates.counts * cells.counts
+        + rates.shared * (cells.shared_counts + cells.shared_sums)
+        + rates.sums * cells.sums
+        + rates.additions * cells.additions
+    )
 
 
 def comparison_bits(direction: NDArray[np.int8], level: NDArray[np.int64], width: int) -> int:

@@ -13,8 +13,8 @@ from .folding import Folding
 __all__ = ["FoldingArea"]
 
 # Tables by family: of the schedule; of a bit of a popcount and its XNOR; of a bit that integers
-# add; of a bit of a value; of a bit of a constant.
-_TABLES = {"ecp5": (15.2, 2.70, 1.38, 0.0, 3.75), "ice40": (2.6, 2.76, 1.44, 1.42, 1.75)}
+# add; of a bit of a value.
+_TABLES = {"ecp5": (28.1, 2.70, 1.32, 2.84), "ice40": (13.1, 2.66, 1.36, 2.77)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class FoldingArea:
         steps, folds = -(-inputs // simd), -(-channels // turns // pes)
         value = max(work.bounds[1].bit_length() + (work.bounds[0] < 0), 1)
         out = 1 if work.sums is None else work.sums[1]
-        base, lane, adding, holding, constant = _TABLES[family]
+        base, lane, adding, holding = _TABLES[family]
         if width == 1:
             summing = lane * simd
             part = simd.bit_length()
@@ -76,7 +76,7 @@ class FoldingArea:
         logic = Area(
             luts=base
             + multiplexer_luts(simd * width, steps)
-            + pes * (summing + holding * value + constant * self._constant_bits)
+            + pes * (summing + holding * value)
             + (place * 3 if classes > 1 else 0),
             flipflops=simd * width + pes * (part + value) + 15 + 2 * place,
             lone=2 * place + (simd * width if steps == 1 else 0),
