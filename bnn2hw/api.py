@@ -18,14 +18,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import compression, inspection
-from .accelerator import NetworkBuild, generate_network, network_directory, place, simulate_network
+from .accelerator import (
+    NetworkBuild,
+    generate_network,
+    network_directory,
+    place,
+    simulate_network,
+    synthesise_network,
+)
 from .board import build_board
 from .compression import Compression
 from .emit.build import check_target, write_build
 from .emit.layer import LayerFiles
 from .emit.limits import check_layers
 from .emit.manifest import layer_directories, read_manifest, versions
-from .emit.templates import synthesis_targets
 from .engines import EngineBuild, generate_engine
 from .errors import BuildError, UsageError
 from .frontends import import_network
@@ -39,7 +45,7 @@ from .plan.cost import plan_cost
 from .plan.planner import check_options
 from .plan.timeline import Timeline
 from .plan.timeline import timeline as _timeline
-from .synth import SynthesisResult
+from .synth import SynthesisResult, check_targets
 from .synth import synthesise as _synthesise
 from .toolchain import find_yosys
 from .training import CHECKPOINT, TrainingResult, train
@@ -68,6 +74,7 @@ __all__ = [
     "simulate",
     "simulate_network",
     "synthesise",
+    "synthesise_network",
     "timeline",
     "train",
 ]
@@ -253,6 +260,7 @@ def generate(
     max_depth: int | None = None,
     complement: bool = True,
     pipeline: int | None = None,
+    target: str = "lut6",
     out: str | Path | None = None,
     progress: Progress = _quiet,
 ) -> Build:
@@ -272,6 +280,8 @@ def generate(
         Whether a channel may be computed from another one's complement.
     pipeline
         Adder levels between registers; None for one register, at the output.
+    target
+        What a ``rowtree`` plan is made for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``.
     out
         The directory; ``build/NETWORK-LAYER...`` if None. An earlier build there is replaced.
     progress
@@ -288,7 +298,7 @@ def generate(
     """
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
-    check_options(plan, max_depth)
+    check_options(plan, max_depth, target=target)
     names = check_layers(network, layers)
     directory = Path(out) if out is not None else Path("build", "-".join([network.name, *names]))
     check_target(directory)
@@ -299,7 +309,7 @@ def generate(
     for name in names:
         progress(f"{name}: plan")
         single = network.single(name, inputs[name])
-        files = _layer_files(single, plan, max_depth, complement, pipeline)
+        files = _layer_files(single, plan, max_depth, complement, pipeline, target)
         writers[name] = (files.top, partial(_write, files, progress))
     write_build(directory, network.name, writers, versions())
     found = layer_directories(directory)
@@ -312,12 +322,19 @@ def _write(files: LayerFiles, progress: Progress, directory: Path) -> None:
 
 
 def _layer_files(
-    network: Network, method: str, max_depth: int | None, complement: bool, pipeline: int | None
+    network: Network,
+    method: str,
+    max_depth: int | None,
+    complement: bool,
+    pipeline: int | None,
+    target: str,
 ) -> LayerFiles:
     """Plan a single-layer network and gather what its files are written from."""
     (layer,) = network.layers
     assert isinstance(layer, LinearLayer)
-    plan = plan_layer(layer, network.input, method, max_depth=max_depth, complement=complement)
+    plan = plan_layer(
+        layer, network.input, method, max_depth=max_depth, complement=complement, target=target
+    )
     cost = plan_cost(plan, layer, network.input).to_json()
     vectors = make_vectors(network, _VECTORS, seed=0)
     return LayerFiles(network, plan, cost, vectors, pipeline)
@@ -389,14 +406,14 @@ def synthesise(
     BuildError, ToolError, SynthesisError
         If this is no build, Yosys is missing, or synthesis fails.
     """
-    known = synthesis_targets()
-    for target in targets:
-        if target not in known:
-            raise UsageError(f"there is no target {target!r}", remedy=f"use {', '.join(known)}")
+    check_targets(targets)
     kinds = ("layer",) if baseline else ("layer", "network")
     found = []
     for name, path in layer_directories(Path(directory), *kinds).items():
-        plan = _method(read_manifest(path, *kinds))
+        plan = _method(manifest := read_manifest(path, *kinds))
+        if manifest["kind"] == "network":
+            networks = synthesise_network(directory, targets, progress=progress)
+            return [LayerSynthesis(name, plan, item.total, None) for item in networks]
         direct = _direct(path, progress) if baseline else None
         for target in dict.fromkeys(targets):
             progress(f"{name}: Yosys for {target}")

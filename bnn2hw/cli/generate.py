@@ -40,6 +40,10 @@ def generate(
     pipeline: Annotated[
         int | None, typer.Option(metavar="LEVELS", help="Registers after this many adder levels.")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Of a layer: what plan rowtree is for: lut6, lut4, ice40, ecp5 [lut6]."),
+    ] = None,
     interval: Annotated[
         int | None,
         typer.Option(
@@ -82,6 +86,8 @@ def generate(
         raise UsageError(
             "--scores, --beat, --interval, --choices and --bases-parallel belong to --network"
         )
+    if network and target is not None:
+        raise UsageError("--target belongs to --layer")
     model_network = api.load_network(model)
     if network:
         with progress() as tell:
@@ -109,6 +115,7 @@ def generate(
             max_depth=max_depth,
             complement=complement,
             pipeline=pipeline,
+            target=target or "lut6",
             out=out,
             progress=tell,
         )

@@ -21,6 +21,7 @@ _COMPONENTS = (
     "plan/netlist.py",
     "plan/netlist_text.py",
     "plan/outputs.py",
+    "plan/targets.py",
     "plan/text.py",
     "emit/verilog.py",
 )

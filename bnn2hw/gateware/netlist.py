@@ -1,12 +1,15 @@
-"""A bit netlist as hardware: one lookup table a bit, and the sums that come out whole."""
+"""A bit netlist as hardware: lookup tables, additions, and the sums that come out whole."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..plan.netlist import BitOutput, Netlist, SumOutput, total_weight
+from ..plan.counters import Adder, Counter, ParityChain
+from ..plan.netlist import BitOutput, Cell, Netlist, SumOutput, total_weight
 from .compressor import CompressorTree
 from .pipeline import Pipeline, Wires
 
@@ -17,8 +20,8 @@ class BitNetlist(wiring.Component):
     """The outputs of a bit netlist: comparisons as bits, and sums of heaps.
 
     A table is written as a constant that its inputs index, which synthesis maps to one lookup
-    table each. A table counts one level; a sum ends in a compressor tree and an addition.
-    Throughput one patch a cycle.
+    table each; an adder as an addition, which it maps to carries. A cell counts one level; a sum
+    ends in a compressor tree and an addition. Throughput one patch a cycle.
 
     Parameters
     ----------
@@ -67,10 +70,10 @@ class BitNetlist(wiring.Component):
             wires.add(bit, self.i[bit])
         for cell in netlist.cells:
             level = netlist.levels[cell.first]
-            inputs = Cat(self._literal(wires, literal, level) for literal in cell.literals)
-            for k, table in enumerate(cell.tables):
+            inputs = [self._literal(wires, literal, level) for literal in cell.literals]
+            for k, value in enumerate(_written(m, cell, inputs)):
                 wire = Signal(name=f"n{cell.first + k}")
-                m.d.comb += wire.eq(Const(table, 1 << len(cell.literals)) >> inputs)
+                m.d.comb += wire.eq(value)
                 wires.add(cell.first + k, wire)
         for number, output in enumerate(netlist.outputs):
             port = getattr(self, f"o{number}")
@@ -97,6 +100,52 @@ class BitNetlist(wiring.Component):
                 row = bits.setdefault(level, [[] for _ in range(tree.width)])
                 row[column].append(self._literal(wires, literal, level))
         return tree.build(m, bits, self._pipeline, self.advance)
+
+
+def _written(m: Module, cell: Cell, inputs: Sequence[Value]) -> list[Value]:
+    """Return what a cell writes."""
+    kind = cell.kind
+    if isinstance(kind, ParityChain):
+        return _parity_chain(m, cell, inputs)
+    if isinstance(kind, Adder):
+        return _added(m, kind, cell, inputs)
+    tables = kind.tables if isinstance(kind, Counter) else (cell.table,)
+    return [Const(table, 1 << len(inputs)) >> Cat(inputs) for table in tables]
+
+
+def _parity_chain(m: Module, cell: Cell, inputs: Sequence[Value]) -> list[Value]:
+    """Return the parity and the carries of seven bits, in tables of four inputs."""
+    a, b, c, d, e, f, g = inputs
+    assert isinstance(cell.kind, ParityChain)
+    first = Signal(name=f"n{cell.first}_parity")
+    m.d.comb += first.eq(a ^ b ^ c ^ d)
+    parity = Signal(name=f"n{cell.first}_all")
+    m.d.comb += parity.eq(first ^ e ^ f ^ g)
+    last = first ^ e if cell.kind.drop else parity ^ f ^ g
+    carries = [_majority(a, b, c), _majority(first ^ d, d, e), _majority(last, f, g)]
+    return carries if cell.kind.drop else [parity, *carries]
+
+
+def _majority(one: Value, two: Value, three: Value) -> Value:
+    return (one & two) | (one & three) | (two & three)
+
+
+def _added(m: Module, kind: Adder, cell: Cell, inputs: Sequence[Value]) -> list[Value]:
+    """Return the bits of a sum. A third bit at the bottom is the carry of a column below."""
+    columns: list[list[Value]] = [[] for _ in kind.reads]
+    for column, value in zip(kind.columns, inputs, strict=True):
+        columns[column].append(value)
+    for column, row in enumerate(columns):
+        if kind.constant >> column & 1:
+            row.append(Const(1, 1))
+        row += [Const(0, 1)] * (2 - len(row))
+    carry = columns[0].pop() if len(columns[0]) > 2 else None
+    rows = [Cat(row[k] for row in columns) for k in (0, 1)]
+    if carry is not None:
+        rows = [Cat(Const(1, 1), rows[0]), Cat(carry, rows[1])]
+    total = Signal(len(rows[0]) + 1, name=f"n{cell.first}_sum")
+    m.d.comb += total.eq(rows[0] + rows[1])
+    return [total[place + (carry is not None)] for place in kind.places]
 
 
 def output_shape(output: BitOutput | SumOutput) -> Shape:

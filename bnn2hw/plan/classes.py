@@ -21,6 +21,7 @@ from ..model.layers import LinearLayer
 from .graph import AdderGraph, Count, Node, Output, Sum
 from .row_blocks import class_codes, row_blocks
 from .rows import DistinctRows, distinct_rows
+from .targets import LUT6
 
 __all__ = ["classes_graph"]
 
@@ -88,7 +89,7 @@ class _Builder:
         """Add the nodes and outputs of the rows that read the same inputs."""
         negative = rows.signs < 0
         numbers: dict[int, _Number] = {}
-        for block in row_blocks(negative, _BLOCK_SIZE, _BIT_PRICE):
+        for block in row_blocks(negative, _BLOCK_SIZE, LUT6, _BIT_PRICE):
             codes = class_codes(negative, block)
             classes = [
                 self._leaf(rows, block, int(code), np.flatnonzero(codes == code))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from .counters import FULL, LUT_INPUTS, terminal
+from .counters import Adder, Kind
 from .heap_moves import comparison_moves
 from .netlist import BitOutput, Heap, Netlist, complement, frame, total_weight
 
-__all__ = ["add_comparison", "earliest"]
+__all__ = ["add_comparison", "put"]
 
 
 def add_comparison(netlist: Netlist, heap: Heap, level: int) -> BitOutput:
@@ -26,32 +26,64 @@ def add_comparison(netlist: Netlist, heap: Heap, level: int) -> BitOutput:
     """
     inverted = False
     other = total_weight(heap) - level + 1
-    heights = tuple(len(column) for column in heap)
-    if comparison_moves(heights, *frame(other)) < comparison_moves(heights, *frame(level)):
-        heap, level, inverted = complement(heap), other, True
+    heights, target = tuple(len(column) for column in heap), netlist.target
+    moves = comparison_moves(target, heights, *frame(level))
+    turned = comparison_moves(target, heights, *frame(other))
+    if turned.cost < moves.cost:
+        heap, level, inverted, moves = complement(heap), other, True, turned
     top, constant = frame(level)
-    moves = comparison_moves(heights, top, constant)
     held: defaultdict[int, list[int]] = defaultdict(list)
     for column, row in enumerate(heap):
         held[column] = list(row)
     steps = []
-    for column, (counts, last) in enumerate(moves.columns):
-        carry = constant >> column & 1
-        kinds = [kind for kind, count in zip(FULL, counts, strict=True) for _ in range(count)]
-        kinds += [terminal(*last, carry)] if last != (0, 0) else []
+    lowest = 0
+    for column, kinds in enumerate(moves.columns):
         numbers = []
         for kind in kinds:
             numbers.append(len(netlist.cells))
-            literals = earliest(netlist, held[column], kind.low)
-            literals += earliest(netlist, held[column + 1], kind.high)
-            for k, literal in enumerate(netlist.add(kind, literals)):
-                held[column + kind.drop + k].append(literal)
+            base = column - max(kind.drop - 1, 0)
+            put(netlist, held, base, kind)
+            constant -= kind.constant << base
+            if kind.drop:
+                lowest = column + 1
         steps.append(tuple(numbers))
-        if carry and last == (0, 0):
-            held[column + 1] += held[column]
-        held[column] = []
+        if lowest == column and len(held[column]) < 2:
+            held[column + 1] += held[column] if constant >> column & 1 else []
+            held[column], lowest = [], column + 1
     joins, final = _finish(netlist, held, len(steps), top, constant)
     return BitOutput(0, heap, level, tuple(steps), joins, final, inverted)
+
+
+def put(netlist: Netlist, held: defaultdict[int, list[int]], column: int, kind: Kind) -> None:
+    """Put a counter on a column of literals: it takes those that are there first.
+
+    An adder takes those that are inverted like most of its column.
+    """
+    inverted = _mostly_inverted(held[column])
+    literals = [
+        literal
+        for place, bits in enumerate(kind.reads)
+        for literal in (
+            _alike(netlist, held[column + place], bits, inverted)
+            if isinstance(kind, Adder)
+            else earliest(netlist, held[column + place], bits)
+        )
+    ]
+    turned = isinstance(kind, Adder) and kind.self_dual and _mostly_inverted(literals)
+    written = netlist.add(kind, [literal ^ turned for literal in literals])
+    for place, literal in zip(kind.places, written, strict=True):
+        held[column + place].append(literal ^ turned)
+
+
+def _mostly_inverted(literals: list[int]) -> bool:
+    return 2 * sum(literal & 1 for literal in literals) > len(literals)
+
+
+def _alike(netlist: Netlist, literals: list[int], count: int, inverted: bool) -> list[int]:
+    """Remove and return literals, first of all those that are inverted, or those that are not."""
+    literals.sort(key=lambda one: (one & 1 != inverted, netlist.levels[one >> 1], one))
+    taken, literals[:] = literals[:count], literals[count:]
+    return taken
 
 
 def earliest(netlist: Netlist, literals: list[int], count: int) -> list[int]:
@@ -65,11 +97,11 @@ def _finish(
     netlist: Netlist, held: defaultdict[int, list[int]], ended: int, top: int, constant: int
 ) -> tuple[tuple[int, ...], int]:
     """Add the last cells over what is left; return the numbers of ORs, and of the last one."""
-    joins = []
-    while sum(len(literals) for literals in held.values()) > LUT_INPUTS:
+    joins, inputs = [], netlist.target.lut_inputs
+    while sum(len(literals) for literals in held.values()) > inputs:
         many = [literal for column in sorted(held) for literal in held[column]]
         assert all(column >= top for column, literals in held.items() if literals)
-        taken = earliest(netlist, many, min(LUT_INPUTS, len(many) - LUT_INPUTS + 1))
+        taken = earliest(netlist, many, min(inputs, len(many) - inputs + 1))
         for literals in held.values():
             literals[:] = [literal for literal in literals if literal not in taken]
         joins.append(len(netlist.cells))

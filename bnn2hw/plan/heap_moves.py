@@ -7,168 +7,255 @@ the best few go on.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from .counters import FULL, LUT_INPUTS, terminal
+from .counters import Adder, Counter, Kind, ParityChain
+from .targets import Target, Trial
 
-__all__ = ["ColumnMoves", "Moves", "comparison_moves", "compression_moves"]
+__all__ = ["Moves", "comparison_moves", "compression_moves"]
 
 _BEAM = 12
-# LUTs for each bit that a comparison still holds, to rank states: what the rest costs on average.
-_LUTS_PER_BIT = 0.55
-
-
-class ColumnMoves(NamedTuple):
-    """What is done in a column: how many counters of each kind of FULL, then perhaps its end.
-
-    Attributes
-    ----------
-    counts
-        One number for each counter of :data:`~.counters.FULL`, used in that order.
-    last
-        Bits of the column and of the next one that the ending counter takes; (0, 0) for none.
-    """
-
-    counts: tuple[int, ...]
-    last: tuple[int, int]
+# States of a column that are followed while its counters are chosen, and once they are.
+_WIDE, _OPTIONS, _A_HEIGHT = 400, 60, 3
+# What a bit of the lowest column costs more than one above, where additions go on from it.
+_LOWEST_COLUMN = 0.5
 
 
 class Moves(NamedTuple):
-    """The moves of all columns, with their cost in LUTs (and in the price of bits that stay)."""
+    """The counters to put on each column, in order, with their cost.
+
+    Attributes
+    ----------
+    cost
+        In tables; with the price of the bits that stay.
+    columns
+        For each column the counters that have it as their lowest; but an adder that ends columns
+        stands with the last of them.
+    """
 
     cost: float
-    columns: tuple[ColumnMoves, ...]
+    columns: tuple[tuple[Kind, ...], ...]
 
 
 _Heights = tuple[int, ...]
+_Counted = tuple[int, _Heights, tuple[Kind, ...]]
+"""Cost, heights from the column on, counters."""
 _State = TypeVar("_State", bound=tuple[Any, ...])
 
 
 @cache
-def _counts(height: int, above: int) -> tuple[tuple[int, int, _Heights, tuple[int, ...]], ...]:
-    """Return what full counters can do in a column: (LUTs, bits left, gains above, counts).
+def _counted(target: Target, heights: _Heights) -> tuple[_Counted, ...]:
+    """Return what full counters can do in the lowest column: the cheapest way to each heights."""
+    states: dict[_Heights, _Counted] = {heights: (0, heights, ())}
+    for trial in target.trials:
+        kind, cost = trial.kind, target.cost(trial.kind)
+        found = dict(states)
+        for spent, columns, kinds in states.values():
+            most = _fits(columns, kind)
+            least = 1
+            if trial.most is not None:
+                most = min(most, trial.most)
+            elif trial.fewer is not None:
+                least = max(most - trial.fewer, 1)
+            for count in range(1, most + 1):
+                columns = _applied(columns, kind)
+                spent, kinds = spent + cost, (*kinds, kind)
+                if count >= least and (columns not in found or found[columns][0] > spent):
+                    found[columns] = spent, columns, kinds
+        states = _cheapest(found, _WIDE)
+    return tuple(_cheapest(states, _OPTIONS).values())
 
-    Each counter takes its bits and gives one back to the column. Near the most (6;3) that fit,
-    others are tried in small numbers.
+
+def _cheapest(states: dict[_Heights, _Counted], count: int) -> dict[_Heights, _Counted]:
+    """Return the states of least cost with what their bits will cost; ties by the heights.
+
+    A few stay for each height of the column, as it may have to be a low one.
     """
-    found = []
-    sixes = height // 5
-    for six in range(max(0, sixes - 2), sixes + 1):
-        for five in range(3):
-            for three in range(3):
-                for adder in range(2):
-                    counts = (six, five, three, adder)
-                    left = height - sum(
-                        (kind.low - 1) * n for kind, n in zip(FULL, counts, strict=True)
-                    )
-                    taken = sum(kind.high * n for kind, n in zip(FULL, counts, strict=True))
-                    if left < 1 - (not any(counts)) or taken > above:
-                        continue
-                    luts = sum(kind.outputs * n for kind, n in zip(FULL, counts, strict=True))
-                    carries = (sum(counts) - taken, six + five + three)
-                    found.append((luts, left, carries, counts))
-    return tuple(found)
+    if len(states) <= count:
+        return states
+    ranked = sorted(
+        states.values(),
+        key=lambda one: (one[0] + sum(one[1]) + _LOWEST_COLUMN * one[1][0], one[1]),
+    )
+    kept, heights = {}, defaultdict[int, int](int)
+    for place, one in enumerate(ranked):
+        heights[one[1][0]] += 1
+        if place < count or heights[one[1][0]] <= _A_HEIGHT:
+            kept[one[1]] = one
+    return kept
 
 
-def _raised(heights: _Heights, gains: tuple[int, ...]) -> _Heights:
-    """Return heights with gains added from the first on, without empty columns at the top."""
-    size = max(len(heights), len(gains))
-    padded = [*heights, *[0] * (size - len(heights))]
-    for k, gain in enumerate(gains):
-        padded[k] += gain
-    while padded and not padded[-1]:
-        padded.pop()
-    return tuple(padded)
+def _fits(heights: _Heights, kind: Kind) -> int:
+    """Return how many counters fit on a column one after the other."""
+    first, *others = kind.reads
+    most = (heights[0] - 1) // (first - 1) if first > 1 else heights[0]
+    for column, bits in enumerate(others, 1):
+        if bits:
+            height = heights[column] if column < len(heights) else 0
+            back = kind.places.count(column)
+            if height < bits:
+                return 0
+            if bits > back:
+                most = min(most, (height - back) // (bits - back))
+    return most
+
+
+def _applied(heights: _Heights, kind: Kind) -> _Heights:
+    """Return the heights once a counter is on the lowest column."""
+    size = max(len(heights), kind.places[-1] + 1)
+    after = [*heights, *[0] * (size - len(heights))]
+    for column, bits in enumerate(kind.reads):
+        if bits:
+            after[column] -= bits
+    for column in kind.places:
+        after[column] += 1
+    return tuple(after)
 
 
 @cache
-def compression_moves(heights: _Heights, price: float) -> Moves:
-    """Return the moves that make LUTs and ``price`` times the bits left over least.
+def compression_moves(target: Target, heights: _Heights, price: float) -> Moves:
+    """Return the moves that make the cost and ``price`` times the bits left over least.
 
     Parameters
     ----------
+    target
+        Its counters and what they cost.
     heights
         Bits of each column, lowest first.
     price
-        LUTs that a bit which stays costs those who use the heap.
+        What a bit which stays costs those who use the heap.
     """
     states: dict[tuple[_Heights, int], Moves] = {(heights, 0): Moves(0, ())}
     best: Moves | None = None
+    rest = min(price, target.bit * 1.8) * 0.75
     while states:
         after: dict[tuple[_Heights, int], Moves] = {}
         for (columns, left), moves in states.items():
             if not columns:
-                done = Moves(moves.cost + price * left, moves.columns)
-                best = done if best is None else min(best, done)
+                if best is None or moves.cost + price * left < best.cost:
+                    best = Moves(moves.cost + price * left, moves.columns)
                 continue
-            above = columns[1] if len(columns) > 1 else 0
-            for luts, stay, gains, counts in _counts(columns[0], above):
-                key = (_raised(columns[1:], gains), left + stay)
-                made = Moves(moves.cost + luts, (*moves.columns, ColumnMoves(counts, (0, 0))))
-                after[key] = min(after[key], made) if key in after else made
-        states = _best(after, lambda key: price * key[1] + min(price, 1) * 0.75 * sum(key[0]))
+            for cost, counted, kinds in _counted(target, columns):
+                key = (_trimmed(counted[1:]), left + counted[0])
+                if key not in after or moves.cost + cost < after[key].cost:
+                    after[key] = Moves(moves.cost + cost, (*moves.columns, kinds))
+        states = _best(after, lambda key: price * key[1] + rest * sum(key[0]))
     assert best is not None
     return best
 
 
-@cache
-def comparison_moves(heights: _Heights, top: int, constant: int) -> Moves:
-    """Return the moves of least LUTs for ``sum + constant >= 2**top``.
+def _trimmed(heights: _Heights) -> _Heights:
+    """Return heights without empty columns at the top."""
+    size = len(heights)
+    while size and not heights[size - 1]:
+        size -= 1
+    return heights[:size]
 
-    The columns listed are ended one after the other; then at most six bits are left for one
+
+_Waiting = tuple[tuple[int, int], ...]
+
+
+class _Comparing(NamedTuple):
+    """Heights that a comparison has left; bits and constant of columns that wait for an adder."""
+
+    heights: _Heights
+    waiting: _Waiting = ()
+
+
+@cache
+def comparison_moves(target: Target, heights: _Heights, top: int, constant: int) -> Moves:
+    """Return the moves of least cost for ``sum + constant >= 2**top``.
+
+    The columns listed are ended one after the other; then few enough bits are left for one
     table, or columns from ``top`` on, whose bits decide alone.
     """
-    states: dict[_Heights, Moves] = {heights: Moves(0, ())}
+    states: dict[_Comparing, Moves] = {_Comparing(heights): Moves(0, ())}
     best: Moves | None = None
     column = 0
     while states:
-        after: dict[_Heights, Moves] = {}
-        carry = constant >> column & 1
-        for columns, moves in states.items():
-            bits = sum(columns)
-            if bits <= LUT_INPUTS or column >= top:
-                done = Moves(moves.cost + 1 + _joins(bits), moves.columns)
-                best = done if best is None else min(best, done)
-                continue
-            for luts, gains, step in _endings(columns[0], columns[1] if columns[1:] else 0, carry):
-                key = _raised(columns[1:], gains)
-                made = Moves(moves.cost + luts, (*moves.columns, step))
-                after[key] = min(after[key], made) if key in after else made
-        states = _best(after, lambda key: _LUTS_PER_BIT * sum(key))
+        after: dict[_Comparing, Moves] = {}
+        for state, moves in states.items():
+            bits = sum(state.heights)
+            if not state.waiting and (bits <= target.lut_inputs or column >= top):
+                cost = moves.cost + 1 + _joins(bits, target.lut_inputs)
+                if best is None or cost < best.cost:
+                    best = Moves(cost, moves.columns)
+            elif column < top:
+                for cost, key, kinds in _endings(target, state, constant >> column & 1):
+                    if key not in after or moves.cost + cost < after[key].cost:
+                        after[key] = Moves(moves.cost + cost, (*moves.columns, kinds))
+        states = {
+            key: moves
+            for waits in (False, True)  # those that wait may find no adder: keep others
+            for key, moves in _best(
+                {key: moves for key, moves in after.items() if bool(key.waiting) == waits},
+                lambda key: target.bit * sum(key.heights),
+            ).items()
+        }
         column += 1
     assert best is not None
     return best
 
 
-def _joins(bits: int) -> int:
-    """Return the cells that OR bits until six are left."""
-    return max(-(-(bits - LUT_INPUTS) // (LUT_INPUTS - 1)), 0)
+def _joins(bits: int, lut_inputs: int) -> int:
+    """Return the cells that OR bits until one table can take them."""
+    return max(-(-(bits - lut_inputs) // (lut_inputs - 1)), 0)
 
 
-@cache
-def _endings(height: int, above: int, carry: int) -> tuple[tuple[int, _Heights, ColumnMoves], ...]:
-    """Return the ways to end a column: (LUTs, gains of the columns above, moves)."""
-    return tuple(_all_endings(height, above, carry))
-
-
-def _all_endings(
-    height: int, above: int, carry: int
-) -> Iterator[tuple[int, _Heights, ColumnMoves]]:
-    for luts, left, (one, two), counts in _counts(height, above):
-        if left > LUT_INPUTS:
+def _endings(
+    target: Target, state: _Comparing, constant: int
+) -> Iterator[tuple[int, _Comparing, tuple[Kind, ...]]]:
+    """Yield the ways to end a column, or to let it wait: (cost, what is left, counters)."""
+    for cost, heights, kinds in _counted(target, state.heights or (0,)):
+        height = heights[0]
+        if target.carries is not None:
+            yield from _waiting(target, state.waiting, constant, (cost, heights, kinds))
+        if state.waiting:
             continue
-        if left < 2:
-            yield luts, (one + left * carry, two), ColumnMoves(counts, (0, 0))
-        for high in range(min(LUT_INPUTS - left, above + one) + 1 if left else 0):
-            if left == 1 and not high:
-                continue
-            gains = [one - high, two, 0]
-            outputs = terminal(left, high, carry).outputs
-            for k in range(outputs):
-                gains[k] += 1
-            yield luts + outputs, tuple(gains), ColumnMoves(counts, (left, high))
+        if height < 2:
+            yield cost, _Comparing(_ended(heights, height & constant)), kinds
+        for last in _lasts(target, heights, constant):
+            left = _ended(_applied(heights, last))
+            yield cost + target.cost(last), _Comparing(left), (*kinds, last)
+
+
+def _lasts(target: Target, heights: _Heights, constant: int) -> Iterator[Kind]:
+    """Yield the counters that can end a column."""
+    height, above = heights[0], heights[1] if len(heights) > 1 else 0
+    for high in range(min(target.lut_inputs - height, above) + 1 if height else 0):
+        if height > 1 or high:
+            yield Counter(height, high, constant, 1)
+    if height == 7 and not constant and Trial(ParityChain()) in target.trials:
+        yield ParityChain(1)
+
+
+def _waiting(
+    target: Target, waiting: _Waiting, constant: int, counted: _Counted
+) -> Iterator[tuple[int, _Comparing, tuple[Kind, ...]]]:
+    """Yield a column's joining the columns that wait for an adder, and the adder over them."""
+    cost, heights, kinds = counted
+    if constant and heights[0] == 2 and waiting:
+        half = Counter(2, constant=1)
+        cost, heights, kinds = cost + target.cost(half), _applied(heights, half), (*kinds, half)
+        constant = 0
+    if heights[0] + constant > (2 if waiting else 3) or (not waiting and heights[0] < 2):
+        return
+    waiting = (*waiting, (heights[0], constant))
+    yield cost, _Comparing(_ended(heights), waiting), kinds
+    if len(waiting) > 1:
+        number = sum(one << column for column, (_, one) in enumerate(waiting))
+        adder = Adder(tuple(bits for bits, _ in waiting), number, len(waiting))
+        left = _ended(heights, 1)
+        yield cost + target.cost(adder), _Comparing(left), (*kinds, adder)
+
+
+def _ended(heights: _Heights, carry: int = 0) -> _Heights:
+    """Return heights without the lowest column, a bit of which may be carried."""
+    above = heights[1:]
+    return _trimmed((above[0] + carry, *above[1:]) if above else (carry,))
 
 
 def _best(states: dict[_State, Moves], rest: Callable[[_State], float]) -> dict[_State, Moves]:

@@ -3,9 +3,10 @@
 Bits are numbered: bit i of the patch is bit i, and what the cells write follows. A *literal* is
 ``2 * bit + inverted``. A *heap* is a sum of literals, each of a weight ``2 ** column``.
 
-A cell is a counter, or a table of its own. Nothing else is known of where a bit comes from, and
-nothing else is needed: a heap is unfolded from its last bits to the patch, each counter's outputs
-(weights c, 2c, 4c) being replaced by its inputs, and ends as the linear form over the patch.
+A cell is a counter of some kind, or a table of its own. Nothing else is known of where a bit comes
+from, and nothing else is needed: a heap is unfolded from its last bits to the patch, each counter's
+outputs (weights c, 2c, 4c, ...) being replaced by its inputs, and ends as the linear form over the
+patch.
 :meth:`Netlist.linear_form` does this, and :meth:`Netlist.prove_comparison` replays how a comparison
 drops low bits: proofs for all inputs, not tests.
 """
@@ -19,7 +20,8 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from .counters import LUT_INPUTS, Counter
+from .counters import LUT_INPUTS, Adder, Kind
+from .targets import LUT6, Target
 
 __all__ = [
     "BitOutput",
@@ -55,22 +57,17 @@ class Cell:
     kind
         The counter; None for a table.
     literals
-        What it reads, the counter's own column first; six at most.
+        What it reads, the counter's own column first.
     table
         Bit k is the output for inputs k; only where there is no counter.
     first
         Number of the first bit that it writes.
     """
 
-    kind: Counter | None
+    kind: Kind | None
     literals: tuple[int, ...]
     table: int
     first: int
-
-    @property
-    def tables(self) -> tuple[int, ...]:
-        """Return the truth table of each bit that it writes."""
-        return (self.table,) if self.kind is None else self.kind.tables
 
     @property
     def outputs(self) -> int:
@@ -91,8 +88,9 @@ class BitOutput:
     level
         From 1 to the heap's total weight.
     steps
-        For each column in turn, the numbers of the cells that end it: counters of whole sums,
-        and one that writes carries alone where more than one bit is left.
+        For each column in turn, the numbers of its cells: counters of whole sums, then one that
+        writes carries alone and so ends the column, where more than one bit is left. An adder
+        ends several columns, and stands with the last of them.
     joins
         Numbers of cells that OR bits which decide alone.
     last
@@ -126,15 +124,18 @@ class Netlist:
     ----------
     inputs
         Bits of the patch.
+    target
+        What counters cost.
     cells
         A cell reads only bits before its own.
     outputs
         By ascending channel.
     levels
-        For every bit, the LUTs on the longest path to it.
+        For every bit, the cells on the longest path to it.
     """
 
     inputs: int
+    target: Target = LUT6
     cells: list[Cell] = field(default_factory=list)
     outputs: list[BitOutput | SumOutput] = field(default_factory=list)
     levels: list[int] = field(default_factory=list)
@@ -145,9 +146,9 @@ class Netlist:
         self.levels = [0] * self.inputs
         self.writer = [-1] * self.inputs
 
-    def add(self, kind: Counter | None, literals: Sequence[int], table: int = 0) -> list[int]:
+    def add(self, kind: Kind | None, literals: Sequence[int], table: int = 0) -> list[int]:
         """Add a cell and return the literals of the bits that it writes."""
-        assert len(literals) == (kind.inputs if kind else len(literals)) <= LUT_INPUTS
+        assert len(literals) == kind.inputs if kind else len(literals) <= LUT_INPUTS
         cell = Cell(kind, tuple(literals), table, len(self.levels))
         level = max((self.levels[literal >> 1] for literal in literals), default=0) + 1
         self.levels += [level] * cell.outputs
@@ -157,8 +158,29 @@ class Netlist:
 
     @property
     def luts(self) -> int:
-        """Return the LUTs of all cells: one a bit that is written."""
-        return len(self.levels) - self.inputs
+        """Return the LUTs that synthesis counts: those of the cells, and inverters.
+
+        A table reads inverted bits as they are, an adder does not. A bit that adders read
+        inverted takes an inverter, unless what writes it can write the inverse instead.
+        """
+        return sum(self.target.luts(cell.kind) for cell in self.cells) + self._inverters()
+
+    def _inverters(self) -> int:
+        """Return the bits that need an inverter: a table, or some sums, may write the inverse."""
+        added, others = set[int](), set[int]()
+        for cell in self.cells:
+            (added if isinstance(cell.kind, Adder) else others).update(cell.literals)
+        others |= {literal for output in self.outputs for literal in self.literals(output)}
+        sums = self.target.carries is not None and self.target.carries.sums
+
+        def free(bit: int) -> bool:
+            if self.writer[bit] < 0 or 2 * bit in added:
+                return False
+            if not isinstance(self.cells[self.writer[bit]].kind, Adder):
+                return True
+            return sums and not {2 * bit, 2 * bit + 1} & others
+
+        return sum(not free(literal >> 1) for literal in added if literal & 1)
 
     def literals(self, output: BitOutput | SumOutput) -> Iterator[int]:
         """Yield the literals that an output reads from the rest."""
@@ -173,12 +195,14 @@ class Netlist:
         bits = np.zeros((len(self.levels), len(patches)), dtype=np.uint8)
         bits[: self.inputs] = patches.T
         for cell in self.cells:
-            word = np.zeros(len(patches), dtype=np.uint8)
-            for k, literal in enumerate(cell.literals):
-                word |= (bits[literal >> 1] ^ (literal & 1)) << k
-            for k, table in enumerate(cell.tables):
-                entries = np.array([table >> at & 1 for at in range(1 << len(cell.literals))])
-                bits[cell.first + k] = entries[word]
+            literals = np.array(cell.literals)
+            read = bits[literals >> 1] ^ (literals & 1).astype(np.uint8)[:, None]
+            if cell.kind is not None:
+                bits[cell.first : cell.first + cell.outputs] = cell.kind.evaluate(read)
+                continue
+            word = np.left_shift(1, np.arange(len(literals))) @ read
+            entries = np.array([cell.table >> at & 1 for at in range(1 << len(literals))])
+            bits[cell.first] = entries[word]
         return bits
 
     def linear_form(self, heap: Heap) -> tuple[NDArray[np.int64], int]:
@@ -215,24 +239,25 @@ class Netlist:
         if kind is None or kind.drop:
             raise ValueError(f"bit {bit} of a sum does not come from a counter of whole sums")
         top = bit - cell.first
-        unit = weight >> top
-        parts = [weights.pop(cell.first + k, 0) for k in range(top)]
-        if top != kind.outputs - 1 or [*parts, weight] != [unit << k for k in range(top + 1)]:
+        unit = weight >> kind.places[top]
+        parts = [*(weights.pop(cell.first + k, 0) for k in range(top)), weight]
+        if top != kind.outputs - 1 or parts != [unit << place for place in kind.places]:
             raise ValueError(f"a sum holds a part of what the counter before bit {bit} writes")
-        constant = 0
-        for k, literal in enumerate(cell.literals):
+        constant = unit * kind.constant
+        for column, literal in zip(kind.columns, cell.literals, strict=True):
             if literal >> 1 not in weights:
                 heappush(waiting, -(literal >> 1))
-            constant += _put(weights, literal, unit << (k >= kind.low))
+            constant += _put(weights, literal, unit << column)
         return constant
 
     def prove_comparison(self, output: BitOutput) -> None:
         """Check that the cells of a comparison compare the sum of its heap with its level.
 
-        With :func:`frame`'s M and K, ``sum >= level`` is ``sum + K >= 2**M``. Column by column:
-        once what is left of the column (its bits and its bit of K) is a number r of no more than
-        one counter, and all else is even in its units, r may be replaced by ``2 * (r >> 1)``
-        without changing the comparison, as 2**M is even too.
+        With :func:`frame`'s M and K, ``sum >= level`` is ``sum + K >= 2**M``. From the lowest
+        columns on: once all that is left of d columns (their bits, and their bits of K) is a
+        number r in units of the lowest that one counter reads, all else is a multiple of 2**d of
+        these units, and r may be replaced by ``2**d * (r >> d)`` without changing the comparison,
+        as 2**M is such a multiple too.
 
         Raises
         ------
@@ -242,33 +267,46 @@ class Netlist:
         top, constant = frame(output.level)
         held = [list(literals) for literals in output.heap]
         held += [[] for _ in range(max(top, len(output.steps)) + 4 - len(held))]
+        lowest = 0
         for column, numbers in enumerate(output.steps):
-            self._replay_column(held, column, numbers, constant >> column & 1)
+            for number in numbers:
+                lowest, constant = self._replay_cell(held, lowest, column, number, constant)
+            if lowest == column and len(held[column]) < 2:  # (bit + 1) >> 1 is the bit
+                held[column + 1] += held[column] if constant >> column & 1 else []
+                held[column], lowest = [], column + 1
+        if lowest != len(output.steps) or lowest > top:
+            raise ValueError(f"column {lowest} of a comparison does not end as it should")
         rest = [(k, literal) for k, literals in enumerate(held) for literal in literals]
         for number in output.joins:
             rest = self._replay_join(rest, number, top)
-        constant = constant >> len(output.steps) << len(output.steps)
-        self._check_table(self.cells[output.last], rest, top, constant)
+        self._check_table(self.cells[output.last], rest, top, constant >> lowest << lowest)
 
-    def _replay_column(
-        self, held: list[list[int]], column: int, numbers: Sequence[int], carry: int
-    ) -> None:
-        """Take the cells of a column into account, and its end."""
-        ended = False
-        for number in numbers:
-            kind, cell = self.cells[number].kind, self.cells[number]
-            if kind is None or ended or (kind.drop and kind.carry != carry):
-                raise ValueError(f"column {column} of a comparison holds a cell out of place")
-            for k, literal in enumerate(cell.literals):
-                held[column + (k >= kind.low)].remove(literal)  # ValueError where it is not
-            for k in range(kind.outputs):
-                held[column + kind.drop + k].append(2 * (cell.first + k))
-            ended = bool(kind.drop)
-        if len(held[column]) > (not ended):
-            raise ValueError(f"column {column} of a comparison ends while it holds bits")
-        if carry and not ended:  # (bit + 1) >> 1 is the bit
-            held[column + 1] += held[column]
-        held[column] = []
+    def _replay_cell(
+        self, held: list[list[int]], lowest: int, column: int, number: int, constant: int
+    ) -> tuple[int, int]:
+        """Take a cell of a column into account.
+
+        Returns the lowest column that has not ended, and what is left of the constant.
+        """
+        cell, kind = self.cells[number], self.cells[number].kind
+        if kind is None or lowest > column:
+            raise ValueError(f"column {column} of a comparison holds a cell out of place")
+        base = column - max(kind.drop - 1, 0)
+        taken = kind.constant << base
+        if base < lowest or constant & taken != taken:
+            raise ValueError(f"column {column} of a comparison holds a cell out of place")
+        turned = kind.self_dual and cell.literals[0] not in held[base]
+        for place, literal in zip(kind.columns, cell.literals, strict=True):
+            held[base + place].remove(literal ^ turned)  # ValueError where it is not
+        for k, place in enumerate(kind.places):
+            held[base + place].append(2 * (cell.first + k) + turned)
+        constant -= taken
+        if kind.drop:
+            below = (1 << column + 1) - (1 << lowest)
+            if base != lowest or any(held[base : column + 1]) or constant & below:
+                raise ValueError(f"column {column} of a comparison ends while it holds bits")
+            lowest = column + 1
+        return lowest, constant
 
     def _replay_join(
         self, rest: list[tuple[int, int]], number: int, top: int

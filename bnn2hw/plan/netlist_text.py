@@ -2,14 +2,16 @@
 
 ::
 
-    netlist inputs 288
+    netlist inputs 288 target lut6
     n288 = 6 0 0 0: x3 ~x7 x12 x20 ~x21 x40
     n291 = lut 8e: n288 ~n289 x5
     bit 0 = ~n300: x1 n290 | ~n289 >= 2; 4 5 | 6; 7
     sum 1 = x1 n290 | ~n289
 
-A counter states low, high, carry and drop and what it reads, ``~`` before the inverted literals; it
-writes as many bits as it has outputs, numbered on from its name. A table is hexadecimal. A
+A counter states low, high, constant and drop and what it reads, ``~`` before the inverted literals;
+it writes as many bits as it has outputs, numbered on from its name. ``parity 0`` is a parity chain
+with its drop, ``add 3.2.2 0 0`` an adder with the bits it reads of each column, its constant and
+drop. A table is hexadecimal. A
 comparison names its last cell's bit, the heap (columns between bars), the level, and the cells
 that end each column, by number, and those that join deciding bits.
 """
@@ -20,14 +22,19 @@ import re
 from collections.abc import Sequence
 
 from ..errors import PlanError
-from .counters import LUT_INPUTS, Counter
-from .netlist import BitOutput, Heap, Netlist, SumOutput
+from .counters import LUT_INPUTS, Adder, Counter, Kind, ParityChain
+from .netlist import BitOutput, Cell, Heap, Netlist, SumOutput
+from .targets import TARGETS
 
 __all__ = ["HEADER", "dump_netlist", "load_netlist"]
 
 HEADER = "netlist inputs "
+_TARGET = " target "
 _MAXIMUM_INPUTS = 1 << 24
-_CELL = re.compile(r"n(\d{1,9}) = (lut ([0-9a-f]{1,16})|(\d) (\d) (\d) (\d)):((?: ~?[xn]\d{1,9})*)")
+_CELL = re.compile(
+    r"n(\d{1,9}) = (?:lut ([0-9a-f]{1,16})|parity ([01])|(\d) (\d) (\d) (\d)"
+    r"|add ([0-3](?:\.[0-2]){0,31}) (\d{1,10}) (\d{1,2})):((?: ~?[xn]\d{1,9})*)"
+)
 _SUM = re.compile(r"sum (\d{1,9}) = ([^>;]*)")
 _BIT = re.compile(
     r"bit (\d{1,9}) = (~?)n(\d{1,9}): ([^>;]*) >= (\d{1,12}); ?([0-9 |]*); ?([0-9 ]*)"
@@ -48,13 +55,9 @@ def dump_netlist(netlist: Netlist) -> str:
     def heap(columns: Heap) -> str:
         return " | ".join(names(column) for column in columns)
 
-    lines = [f"{HEADER}{inputs}"]
+    lines = [f"{HEADER}{inputs}{_TARGET}{netlist.target.name}"]
     for cell in netlist.cells:
-        kind = cell.kind
-        what = f"lut {cell.table:x}"
-        if kind is not None:
-            what = f"{kind.low} {kind.high} {kind.carry} {kind.drop}"
-        lines.append(f"n{cell.first} = {what}: {names(cell.literals)}")
+        lines.append(f"n{cell.first} = {_what(cell)}: {names(cell.literals)}")
     for output in netlist.outputs:
         if isinstance(output, SumOutput):
             lines.append(f"sum {output.channel} = {heap(output.heap)}")
@@ -66,6 +69,17 @@ def dump_netlist(netlist: Netlist) -> str:
             f" >= {output.level}; {steps}; {' '.join(map(str, output.joins))}".rstrip()
         )
     return "\n".join(lines) + "\n"
+
+
+def _what(cell: Cell) -> str:
+    kind = cell.kind
+    if isinstance(kind, Counter):
+        return f"{kind.low} {kind.high} {kind.constant} {kind.drop}"
+    if isinstance(kind, ParityChain):
+        return f"parity {kind.drop}"
+    if isinstance(kind, Adder):
+        return f"add {'.'.join(map(str, kind.reads))} {kind.constant} {kind.drop}"
+    return f"lut {cell.table:x}"
 
 
 def load_netlist(text: str) -> Netlist:
@@ -82,10 +96,14 @@ def load_netlist(text: str) -> Netlist:
         if lines[-1]:
             number = len(lines)
             raise PlanError("is cut short: it does not end")
-        size = lines[0].removeprefix(HEADER)
-        if not size.isdigit() or not 0 < int(size) <= _MAXIMUM_INPUTS:
-            raise PlanError(f"is not '{HEADER}N': {lines[0][:40]!r}")
-        netlist = Netlist(int(size))
+        size, _, target = lines[0].removeprefix(HEADER).partition(_TARGET)
+        if not (size.isdecimal() and size.isascii()) or not 0 < int(size) <= _MAXIMUM_INPUTS:
+            raise PlanError(f"is not '{HEADER}N{_TARGET}NAME': {lines[0][:40]!r}")
+        if target not in TARGETS:
+            raise PlanError(
+                f"names the target {target[:20]!r}, which is none of {', '.join(TARGETS)}"
+            )
+        netlist = Netlist(int(size), TARGETS[target])
         for line in lines[1:-1]:
             number += 1
             if line.startswith("n") and not netlist.outputs:
@@ -107,7 +125,7 @@ def _read_cell(netlist: Netlist, line: str) -> None:
     match = _CELL.fullmatch(line)
     if match is None:
         raise PlanError(f"is not 'nBIT = COUNTER or lut: literals': {line[:40]!r}")
-    first, _, table, *parts, names = match.groups()
+    first, table, *parts, names = match.groups()
     if int(first) != len(netlist.levels):
         raise PlanError(f"numbers bit {first} where {len(netlist.levels)} is next")
     literals = _literals(netlist, names)
@@ -116,10 +134,30 @@ def _read_cell(netlist: Netlist, line: str) -> None:
             raise PlanError(f"has a table that does not fit {len(literals)} literals")
         netlist.add(None, literals, int(table, 16))
         return
-    low, high, carry, drop = (int(part) for part in parts)
-    if not (1 <= low <= low + high == len(literals) <= LUT_INPUTS and carry <= drop <= 1):
-        raise PlanError(f"has no such counter of {len(literals)} literals: {line[:40]!r}")
-    netlist.add(Counter(low, high, carry, drop), literals)
+    try:
+        kind = _kind(parts)
+    except ValueError:
+        raise PlanError(f"has no such counter: {line[:40]!r}") from None
+    if kind.inputs != len(literals):
+        raise PlanError(f"has a counter of {len(literals)} literals: {line[:40]!r}")
+    netlist.add(kind, literals)
+
+
+def _kind(parts: Sequence[str | None]) -> Kind:
+    """Return the kind of counter that the parts of a line state.
+
+    Raises
+    ------
+    ValueError
+        If there is none such.
+    """
+    words = [part or "" for part in parts]
+    parity, *counter, reads, constant, drop = words
+    if parity:
+        return ParityChain(int(parity))
+    if reads:
+        return Adder(tuple(int(bits) for bits in reads.split(".")), int(constant), int(drop))
+    return Counter(*(int(word) for word in counter))
 
 
 def _read_output(netlist: Netlist, line: str) -> BitOutput | SumOutput:

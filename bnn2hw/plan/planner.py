@@ -12,6 +12,7 @@ from .layer_plan import LayerPlan, make_netlist_plan, make_plan
 from .mst import ChannelForest, tree_graph
 from .rowtree import rowtree_netlist
 from .subbit import subbit_graph
+from .targets import TARGETS
 
 __all__ = ["METHODS", "check_options", "plan_layer"]
 
@@ -20,8 +21,10 @@ _TREES = ("mst", "auto")
 _GRAPHS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}
 
 
-def check_options(method: str, max_depth: int | None, layer: str | None = None) -> None:
-    """Check that a planner of this name exists and takes this bound.
+def check_options(
+    method: str, max_depth: int | None, layer: str | None = None, target: str = "lut6"
+) -> None:
+    """Check that a planner of this name exists and takes this bound, and the target.
 
     Raises
     ------
@@ -33,6 +36,12 @@ def check_options(method: str, max_depth: int | None, layer: str | None = None) 
             f"plan {method!r} is unknown",
             layer=layer,
             remedy=f"choose one of {', '.join(METHODS)}",
+        )
+    if target not in TARGETS:
+        raise UsageError(
+            f"there is no target {target!r} of plans",
+            layer=layer,
+            remedy=f"choose one of {', '.join(TARGETS)}",
         )
     if max_depth is not None and max_depth < 1:
         raise UsageError(
@@ -55,6 +64,7 @@ def plan_layer(
     *,
     max_depth: int | None = None,
     complement: bool = True,
+    target: str = "lut6",
 ) -> LayerPlan:
     """Return a plan of a layer, proven equal to its weights for all inputs.
 
@@ -68,13 +78,15 @@ def plan_layer(
           (Eq. 3 of the MST supplement);
         - ``subbit``: each kernel of an input channel once, and sums of them;
         - ``classes``: columns that behave alike over several rows are counted once;
-        - ``rowtree``: the same down to lookup tables of six inputs;
+        - ``rowtree``: the same down to lookup tables and carries of the target;
         - ``auto``: the least product of estimated LUTs and levels among direct, subbit, classes,
           mst, and trees of bounded depth.
     max_depth
         Bound for the depth of the tree in edges, at least 1.
     complement
         Whether rows may be computed from complements; False for the paper's own figures.
+    target
+        What a ``rowtree`` plan is made for, one of :data:`.targets.TARGETS`.
 
     Raises
     ------
@@ -85,12 +97,12 @@ def plan_layer(
     PlanError
         If the layer cannot be planned.
     """
-    check_options(method, max_depth, layer.name)
+    check_options(method, max_depth, layer.name, target)
     layer.output(source)
     if method in _GRAPHS:
         return make_plan(layer, source, method, _GRAPHS[method](layer, source, complement))
     if method == "rowtree":
-        return make_netlist_plan(layer, source, method, rowtree_netlist(layer, source))
+        return make_netlist_plan(layer, source, method, rowtree_netlist(layer, source, target))
     if method == "auto":
         return choose(layer, source, max_depth=max_depth, complement=complement)
     tree = ChannelForest(layer, source, complement).tree(max_depth)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .heap_moves import compression_moves
+from .targets import Target
 
 __all__ = ["class_codes", "row_blocks"]
 
@@ -38,7 +39,9 @@ def class_codes(negative: NDArray[np.bool_], rows: Sequence[int]) -> NDArray[np.
     return codes
 
 
-def row_blocks(negative: NDArray[np.bool_], size: int, price: float) -> list[list[int]]:
+def row_blocks(
+    negative: NDArray[np.bool_], size: int, target: Target, price: float
+) -> list[list[int]]:
     """Return the rows in blocks, the last one perhaps smaller: greedy, then a number of swaps.
 
     Deterministic: the same rows give the same blocks.
@@ -49,11 +52,13 @@ def row_blocks(negative: NDArray[np.bool_], size: int, price: float) -> list[lis
         bool (rows, columns).
     size
         Rows of a block.
+    target
+        What counters cost.
     price
         LUTs that a bit costs which a class leaves (see :func:`.compression_moves`).
     """
     count, columns = negative.shape
-    table = _class_costs(columns, price)
+    table = _class_costs(columns, target, price)
 
     def cost(rows: Sequence[int]) -> float:
         return float(table[np.bincount(class_codes(negative, rows))].sum())
@@ -73,9 +78,9 @@ def row_blocks(negative: NDArray[np.bool_], size: int, price: float) -> list[lis
     return [_paired(negative, block) for block in blocks]
 
 
-def _class_costs(columns: int, price: float) -> NDArray[np.float64]:
+def _class_costs(columns: int, target: Target, price: float) -> NDArray[np.float64]:
     """Return the cost of a class of n columns at index n: exact for small ones, then linear."""
-    exact = [0.0, *(compression_moves((n,), price).cost for n in range(1, _EXACT_COST + 1))]
+    exact = [0.0, *(compression_moves(target, (n,), price).cost for n in range(1, _EXACT_COST + 1))]
     slope = (exact[-1] - exact[-1 - _PERIOD]) / _PERIOD
     more = exact[-1] + slope * np.arange(1, columns + 1)
     return np.concatenate([exact, more])[: columns + 1]

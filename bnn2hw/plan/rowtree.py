@@ -22,27 +22,23 @@ from numpy.typing import NDArray
 from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .bit_form import bit_form
-from .comparison import add_comparison, earliest
-from .counters import FULL
+from .comparison import add_comparison, put
+from .counters import Kind
 from .heap_moves import compression_moves
 from .netlist import BitOutput, Heap, Netlist, SumOutput, complement
 from .readout import single_thresholds
 from .row_blocks import class_codes, row_blocks
 from .rows import DistinctRows, distinct_rows
-from .shared_counters import shared_sixes
+from .shared_counters import shared_counters
+from .targets import TARGETS, Target
 
 __all__ = ["rowtree_netlist"]
-
-# LUTs that a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
-_BIT_PRICE = {1: 0.52, 2: 0.92, 3: 1.25, 4: 1.6, 6: 2.3, 8: 2.9}
-# Blocks to try, with a factor of the prices that suits them.
-_BLOCKS = ((4, 1.0), (6, 1.3), (8, 1.0))
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
 
 
-def rowtree_netlist(layer: LinearLayer, source: Tensor) -> Netlist:
+def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") -> Netlist:
     """Return the netlist of a layer, the best of a few block sizes.
 
     Raises
@@ -50,27 +46,32 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor) -> Netlist:
     PlanError
         If the layer cannot be planned.
     """
-    found = [_Planner(layer, source, size, factor).build() for size, factor in _BLOCKS]
+    device = TARGETS[target]
+    found = [
+        _Planner(layer, source, device, size, factor).build() for size, factor in device.blocks
+    ]
     return min(found, key=lambda netlist: netlist.luts)
 
 
 class _Planner:
     """Builds the netlist of a layer with blocks of one size."""
 
-    def __init__(self, layer: LinearLayer, source: Tensor, size: int, factor: float) -> None:
-        self._layer, self._source, self._size = layer, source, size
-        self._price = {rows: price * factor for rows, price in _BIT_PRICE.items()}
+    def __init__(
+        self, layer: LinearLayer, source: Tensor, target: Target, size: int, factor: float
+    ) -> None:
+        self._layer, self._source, self._size, self._target = layer, source, size, target
+        self._price = {rows: price * factor for rows, price in target.prices}
         self._element = source.format.width
         self._forms = bit_form(layer, source)
         self._thresholds = single_thresholds(layer, source)
-        self._netlist = Netlist(layer.patch_size() * self._element)
+        self._netlist = Netlist(layer.patch_size() * self._element, target)
         self._outputs: list[BitOutput | SumOutput] = []
 
     def build(self) -> Netlist:
         """Return the netlist of all live channels."""
         for rows in distinct_rows(self._layer, self._source, complement=True):
             negative = rows.signs < 0
-            blocks = row_blocks(negative, self._size, self._price[self._size])
+            blocks = row_blocks(negative, self._size, self._target, self._price[self._size])
             for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
                 self._split(rows, block, classes)
         self._netlist.outputs = sorted(self._outputs, key=lambda output: output.channel)
@@ -83,11 +84,12 @@ class _Planner:
         negative = rows.signs < 0
         free = np.ones((len(blocks), negative.shape[1]), dtype=np.bool_)
         shared: list[list[tuple[int, Heap]]] = [[] for _ in blocks]
-        for six in shared_sixes(negative, blocks) if self._element == 1 else ():
+        single = self._element == 1 and len(blocks) > 1
+        for six in shared_counters(negative, blocks, self._target.shared) if single else ():
             columns = list(six.columns)
             heads = [negative[blocks[number][0]] for number in six.blocks]
             literals = 2 * rows.inputs[columns] + heads[0][columns]
-            counted: Heap = tuple((one,) for one in self._netlist.add(FULL[0], literals.tolist()))
+            counted = self._counted(six.kind, literals.tolist())
             for number, head in zip(six.blocks, heads, strict=True):
                 free[number, columns] = False
                 same = head[columns[0]] == heads[0][columns[0]]
@@ -104,6 +106,13 @@ class _Planner:
                 pattern = (False, *(bool(code >> k & 1) for k in range(len(block) - 1)))
                 classes.append((pattern, _merged([heap, *extra[code]])))
             yield classes
+
+    def _counted(self, kind: Kind, literals: list[int]) -> Heap:
+        """Add a counter and return what it writes."""
+        columns: list[list[int]] = [[] for _ in range(kind.places[-1] + 1)]
+        for place, literal in zip(kind.places, self._netlist.add(kind, literals), strict=True):
+            columns[place].append(literal)
+        return tuple(tuple(column) for column in columns)
 
     def _raw(self, inputs: NDArray[np.int32], negative: NDArray[np.bool_]) -> Heap:
         """Return the bits of input elements as a heap; a sign bit goes in inverted."""
@@ -139,17 +148,13 @@ class _Planner:
     def _compressed(self, heap: Heap, price: float) -> Heap:
         """Add counters to a heap as far as pays, the earliest bits first, and return the rest."""
         netlist = self._netlist
-        moves = compression_moves(tuple(len(column) for column in heap), price)
+        moves = compression_moves(netlist.target, tuple(len(column) for column in heap), price)
         held: defaultdict[int, list[int]] = defaultdict(list)
         for column, row in enumerate(heap):
             held[column] = list(row)
-        for column, (counts, _) in enumerate(moves.columns):
-            for kind, count in zip(FULL, counts, strict=True):
-                for _ in range(count):
-                    literals = earliest(netlist, held[column], kind.low)
-                    literals += earliest(netlist, held[column + 1], kind.high)
-                    for k, literal in enumerate(netlist.add(kind, literals)):
-                        held[column + k].append(literal)
+        for column, kinds in enumerate(moves.columns):
+            for kind in kinds:
+                put(netlist, held, column, kind)
         top = max((column for column, literals in held.items() if literals), default=-1)
         return tuple(tuple(held[column]) for column in range(top + 1))
 

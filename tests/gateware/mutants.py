@@ -127,11 +127,17 @@ ENGINE_MUTANTS = {
 
 NETLIST_MUTANTS = {
     "literal_not_inverted": ("netlist", "~value if literal & 1 else value", "value"),
-    "inputs_reversed": ("netlist", "for literal in cell.literals)",
-                        "for literal in cell.literals[::-1])"),
+    "inputs_reversed": ("netlist", "for literal in cell.literals]",
+                        "for literal in cell.literals[::-1]]"),
     "bit_from_another_stage": ("netlist", "self._netlist.levels[bit], level)", "0, level)"),
     "output_not_inverted": ("netlist", "cells[output.last].first + output.inverted",
                             "cells[output.last].first"),
+    "carry_not_read": ("netlist", "Cat(carry, rows[1])", "Cat(Const(0, 1), rows[1])"),
+    "constant_of_an_adder_forgotten": ("netlist", "row.append(Const(1, 1))",
+                                       "row.append(Const(0, 1))"),
+    "parity_cut_short": ("netlist", "first ^ e ^ f ^ g", "first ^ e ^ f"),
+    "last_carry_of_another_parity": ("netlist", "parity ^ f ^ g", "parity ^ f"),
+    "ending_carry_of_another_parity": ("netlist", "first ^ e if", "first if"),
     "sum_of_inverted_bits": ("netlist", "append(self._literal(wires, literal, level))",
                              "append(self._literal(wires, literal ^ 1, level))"),
 }  # fmt: skip
@@ -248,8 +254,34 @@ LINK_MUTANTS = {
     "answer_of_one_beat": ("packet", "last_byte & self.i.p.last", "last_byte"),
 }  # fmt: skip
 
+# Of what lets bases take turns, and of what a network of bases turns on.
+TURN_MUTANTS = {
+    "turn_never_ends": ("turns", "Mux(now == count - 1, 0, now + 1)", "now + 1"),
+    "turn_stays": ("turns", "now.eq(Mux(now == count - 1, 0, now + 1))", "now.eq(0)"),
+    "turn_not_delayed": ("turns", "delayed(m, self._now, cycles", "delayed(m, self._now, 0"),
+    "turn_ignores_stalls": ("turns", "with m.If(taken):", "with m.If(1):"),
+    "negative_digit_without_its_one": ("affine", "c + ((digit < 0) << 2 * at)", "c"),
+    "digit_of_another_turn": ("affine", "turn.choose(parts)", "turn.choose(parts[::-1])"),
+    "digits_of_one_place": ("affine", "digits[shift // 2] = sign", "digits[0] = sign"),
+    "constants_of_one_turn": ("folded", "at.eq(Mux(last_step & last_group, 0, at + 1))",
+                              "at.eq(Mux(last_step & last_fold, 0, at + 1))"),
+    "levels_of_one_turn": ("folded", "group.eq(Mux(last_group, 0, group + 1))", "group.eq(0)"),
+    "taps_of_another_turn": ("window", "((k * d - p) * turns", "((k * d - p) * turns + (turns > 1)"),
+    "window_of_one_turn": ("window", "for turn in range(turns)]", "for turn in range(1)]"),
+    "repeat_too_few": ("words", "last.eq(turn == self._count - 1)", "last.eq(1)"),
+    "slice_of_the_first": ("words", "for at in range(start,", "for at in range(0 * start,"),
+    "slice_keeps_top_bits": ("words", "range(at, at + kept)",
+                             "range(at + width - kept, at + width)"),
+    "rounds_half_to_even": ("affine", "shifted.eq(self._sum.o >> self._shift)",
+                            "shifted.eq((self._sum.o >> self._shift) - (self._sum.o[:self._shift"
+                            " + 1] == 1 << self._shift) * bool(self._shift))"),
+    "saturates_never_above": ("affine", "if span[1] > form[1]:", "if False:"),
+    "saturates_never_below": ("affine", "if span[0] < form[0]:", "if False:"),
+}  # fmt: skip
+
 
 _ALL = {
+    **TURN_MUTANTS,
     **MUTANTS,
     **ENGINE_MUTANTS,
     **NETLIST_MUTANTS,
@@ -275,6 +307,7 @@ def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     # Only the gateware is copied; the graph's classes stay the same.
     sys.modules[f"{package}.errors"] = bnn2hw.errors
     sys.modules[f"{package}.plan"] = bnn2hw.plan
+    sys.modules[f"{package}.plan.counters"] = bnn2hw.plan.counters
     sys.modules[f"{package}.plan.engine_program"] = bnn2hw.plan.engine_program
     sys.modules[f"{package}.plan.graph"] = bnn2hw.plan.graph
     sys.modules[f"{package}.plan.netlist"] = bnn2hw.plan.netlist

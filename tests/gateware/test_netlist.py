@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bnn2hw.gateware.core import LayerCore
 from bnn2hw.model import BIPOLAR, BinaryConv, Integer, LinearLayer, Tensor, Threshold
 from bnn2hw.plan import plan_layer
+from bnn2hw.plan.targets import TARGETS
 from tests.gateware.designs import packed
 from tests.gateware.mutants import NETLIST_MUTANTS, load_mutant
 from tests.gateware.simulate import run_stream
@@ -32,9 +34,9 @@ CASES: dict[str, tuple[LinearLayer, Tensor]] = {
 }
 
 
-def core_of(case: str, pipeline: int | None, module: Any = None) -> Any:
+def core_of(case: str, pipeline: int | None, module: Any = None, target: str = "lut6") -> Any:
     layer, source = CASES[case]
-    plan = plan_layer(layer, source, "rowtree")
+    plan = plan_layer(layer, source, "rowtree", target=target)
     return (module.LayerCore if module else LayerCore)(
         plan.graph,
         plan.readout,
@@ -75,11 +77,18 @@ def check(case: str, core: Any, stall: float) -> None:
     assert stall or cycles == len(words) + core.latency, "there are gaps without stalls"
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("pipeline", [None, 1, 3])
-def test_outputs_are_those_of_the_layer(case: str, pipeline: int | None) -> None:
+@pytest.mark.parametrize(
+    ("case", "target", "pipeline"),
+    [
+        *product(CASES, ["lut6"], [None, 1, 3]),
+        *product(["bits"], [name for name in TARGETS if name != "lut6"], [None, 2]),
+        ("bytes", "ice40", 1),
+        ("padded", "ecp5", None),
+    ],
+)
+def test_outputs_are_those_of_the_layer(case: str, target: str, pipeline: int | None) -> None:
     for stall in (0.0, 0.4):
-        core = core_of(case, pipeline)
+        core = core_of(case, pipeline, target=target)
         assert (core.latency > 1) == (pipeline is not None)
         check(case, core, stall)
 
@@ -88,9 +97,10 @@ def test_outputs_are_those_of_the_layer(case: str, pipeline: int | None) -> None
 def test_a_mutant_is_rejected(name: str, tmp_path: Path) -> None:
     module = load_mutant(name, tmp_path)
     failed = 0
-    for case in CASES:
+    for case, target in product(CASES, ("lut6", "lut4", "ice40")):
         try:
-            check(case, core_of(case, 2, module), 0.4)
+            check(case, core_of(case, 2, module, target), 0.4)
         except AssertionError:
             failed += 1
+            break
     assert failed

@@ -22,32 +22,64 @@ from bnn2hw.model import (
     Threshold,
 )
 from bnn2hw.plan.bit_form import prove_netlist
-from bnn2hw.plan.counters import FULL, Counter, terminal
+from bnn2hw.plan.counters import Adder, Counter, Kind, ParityChain
 from bnn2hw.plan.netlist import BitOutput, Netlist, SumOutput
 from bnn2hw.plan.readout import live_channels
 from bnn2hw.plan.rowtree import rowtree_netlist
-from bnn2hw.plan.shared_counters import shared_sixes
+from bnn2hw.plan.shared_counters import shared_counters
+from bnn2hw.plan.targets import TARGETS
 from tests.plan.strategies import conv_layers, dense, dense_layers, random_bits, vector
 
 CASES = st.one_of(dense_layers(), conv_layers())
 
 
-def kinds() -> list[Counter]:
-    ends = [
-        terminal(low, high, carry)
-        for low, high, carry in product(range(1, 7), range(6), (0, 1))
-        if low + high <= 6
-    ]
-    return [*FULL, *ends]
+def kinds() -> set[Kind]:
+    ends = {
+        Counter(low, high, constant, 1)
+        for low, high, constant in product(range(1, 7), range(6), (0, 1))
+        if low + high <= 6 and low + 2 * high + constant > 1
+    }
+    full = {trial.kind for target in TARGETS.values() for trial in target.trials}
+    adders = {Adder((3, 2, 1, 2), 4), Adder((2, 0, 1), 7, 3), Adder((3, 2, 2), 0, 3)}
+    return {*ends, *full, *adders, Counter(2, constant=1), ParityChain(1)}
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=repr)
-def test_counters_write_the_sum_of_what_they_read(kind: Counter) -> None:
-    for bits in product((0, 1), repeat=kind.inputs):
-        total = sum(bits[: kind.low]) + 2 * sum(bits[kind.low :]) + kind.carry
-        word = sum(bit << k for k, bit in enumerate(bits))
-        written = [table >> word & 1 for table in kind.tables]
-        assert sum(bit << k for k, bit in enumerate(written)) == total >> kind.drop
+@pytest.mark.parametrize("kind", sorted(kinds(), key=repr), ids=repr)
+def test_counters_write_the_sum_of_what_they_read(kind: Kind) -> None:
+    words = np.arange(1 << kind.inputs)
+    bits = (words >> np.arange(kind.inputs)[:, None] & 1).astype(np.uint8)
+    total = sum(
+        (row.astype(np.int64) << column for row, column in zip(bits, kind.columns, strict=True)),
+        np.full(len(words), kind.constant),
+    )
+    written = kind.evaluate(bits)
+    assert len(written) == kind.outputs
+    value = sum(row.astype(np.int64) << at for row, at in zip(written, kind.places, strict=True))
+    assert np.array_equal(value, total >> kind.drop << kind.drop)
+    if isinstance(kind, Counter):
+        tables = [[table >> word & 1 for word in words.tolist()] for table in kind.tables]
+        assert np.array_equal(tables, written)
+    if kind.self_dual:
+        assert np.array_equal(kind.evaluate(1 - bits), 1 - written)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Counter(0),
+        lambda: Counter(5, 2),
+        lambda: Counter(3, constant=2),
+        lambda: Counter(1, 0, 0, 2),
+        lambda: Adder((4, 2)),
+        lambda: Adder((2, 2), 1, 1),
+        lambda: Adder((2, 2), 4),
+        lambda: Adder((2, 2), 2),
+        lambda: Adder((0, 0)),
+    ],
+)
+def test_impossible_counters_are_refused(wrong: Callable[[], Kind]) -> None:
+    with pytest.raises(ValueError, match="there is no such"):
+        wrong()
 
 
 def patch_bits(source: Tensor, size: int, count: int, seed: int) -> NDArray[np.uint8]:
@@ -92,11 +124,11 @@ def outputs_of(netlist: Netlist, bits: NDArray[np.uint8]) -> dict[int, NDArray[n
     return found
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(CASES, st.integers(0, 2**16))
-def test_netlists_compute_layers(case: tuple[LinearLayer, Tensor], seed: int) -> None:
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(CASES, st.sampled_from(sorted(TARGETS)), st.integers(0, 2**16))
+def test_netlists_compute_layers(case: tuple[LinearLayer, Tensor], target: str, seed: int) -> None:
     layer, source = case
-    netlist = rowtree_netlist(layer, source)
+    netlist = rowtree_netlist(layer, source, target)
     prove_netlist(layer, source, netlist)
     bits = patch_bits(source, layer.patch_size(), 50, seed)
     sums = sums_of(layer, source, bits)
@@ -130,12 +162,13 @@ def near_threshold(layer: BinaryDense, channel: int, chance: np.random.Generator
     return np.array(patches, dtype=np.uint8)
 
 
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("rows", "columns"), [(9, 40), (16, 100), (5, 300), (1, 37), (33, 64)])
-def test_near_every_threshold(rows: int, columns: int) -> None:
+def test_near_every_threshold(rows: int, columns: int, target: str) -> None:
     chance = np.random.default_rng(rows)
     levels = Threshold.at_least(chance.integers(-columns // 2, columns // 2, rows))
     layer, source = dense(random_bits(rows, columns, rows), levels), vector(columns)
-    netlist = rowtree_netlist(layer, source)
+    netlist = rowtree_netlist(layer, source, target)
     prove_netlist(layer, source, netlist)
     for output in netlist.outputs:
         bits = near_threshold(layer, output.channel, chance)
@@ -143,9 +176,10 @@ def test_near_every_threshold(rows: int, columns: int) -> None:
         assert np.array_equal(outputs_of(netlist, bits)[output.channel], expected)
 
 
-def test_same_layer_same_netlist() -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_same_layer_same_netlist(target: str) -> None:
     layer, source = dense(random_bits(20, 90), Threshold.at_least(np.zeros(20, int))), vector(90)
-    one, two = (rowtree_netlist(layer, source) for _ in range(2))
+    one, two = (rowtree_netlist(layer, source, target) for _ in range(2))
     assert (one.cells, one.outputs) == (two.cells, two.outputs)
 
 
@@ -170,31 +204,30 @@ def test_near_identical_rows_cost_next_to_nothing() -> None:
     assert alike < 0.55 * unlike
 
 
-def test_shared_sixes_are_of_one_class_in_both_blocks() -> None:
+@pytest.mark.parametrize("kinds", [(Counter(6), Counter(5)), (ParityChain(), Counter(3))])
+def test_shared_counters_are_of_one_class_in_both_blocks(kinds: tuple[Kind, ...]) -> None:
     negative = random_bits(16, 300).astype(np.bool_)
     blocks = [list(range(k, k + 4)) for k in range(0, 16, 4)]
-    found = shared_sixes(negative, blocks)
+    found = shared_counters(negative, blocks, kinds)
     assert len(found) > 10
+    assert {shared.kind for shared in found} == set(kinds)
     used: set[tuple[int, int]] = set()
     for six in found:
         columns = list(six.columns)
-        assert len(set(columns)) == 6
+        assert len(set(columns)) == six.kind.inputs
         rows = [row for number in six.blocks for row in blocks[number]]
         signs = negative[rows][:, columns]
-        assert (
-            np.all((signs == signs[:, :1]).all(axis=1) | False)
-            or len(np.unique(signs ^ signs[0], axis=1).T) == 1
-        )
+        assert len(np.unique(signs ^ signs[0], axis=1).T) == 1
         for number in six.blocks:
             for column in columns:
                 assert (number, column) not in used
                 used.add((number, column))
 
 
-def planned() -> tuple[LinearLayer, Tensor, Netlist]:
+def planned(target: str = "lut6") -> tuple[LinearLayer, Tensor, Netlist]:
     layer = dense(random_bits(8, 60, 3), Threshold.at_least(np.arange(-4, 4)))
     source = vector(60)
-    return layer, source, rowtree_netlist(layer, source)
+    return layer, source, rowtree_netlist(layer, source, target)
 
 
 def swapped_literal(netlist: Netlist) -> None:
@@ -221,8 +254,8 @@ def dropped_bit_that_mattered(netlist: Netlist) -> None:
     output = next(o for o in netlist.outputs if isinstance(o, BitOutput) and o.steps[0])
     number = output.steps[0][-1]
     cell = netlist.cells[number]
-    assert cell.kind is not None
-    kind = replace(cell.kind, carry=1 - cell.kind.carry, drop=1)
+    assert isinstance(cell.kind, Counter)
+    kind = replace(cell.kind, constant=1 - cell.kind.constant, drop=1)
     netlist.cells[number] = replace(cell, kind=kind)
 
 
@@ -273,6 +306,70 @@ def test_proof_rejects_mutants(mutate: Callable[[Netlist], None]) -> None:
     mutate(netlist)
     with pytest.raises(PlanError, match="the plan is not that of the weights"):
         prove_netlist(layer, source, netlist)
+
+
+def adder(netlist: Netlist, drops: bool) -> int:
+    return next(
+        number
+        for number, cell in enumerate(netlist.cells)
+        if isinstance(cell.kind, Adder) and bool(cell.kind.drop) == drops
+    )
+
+
+def dropped_carry(netlist: Netlist) -> None:
+    """Leave the last carry of an adder out of the sum that reads it."""
+    cell = netlist.cells[adder(netlist, drops=False)]
+    carry = 2 * (cell.first + cell.outputs - 1)
+    for number, other in enumerate(netlist.cells):
+        if other.literals and {carry, carry ^ 1} & set(other.literals):
+            left = tuple(0 if one >> 1 == carry >> 1 else one for one in other.literals)
+            netlist.cells[number] = replace(other, literals=left)
+
+
+def adder_bits_swapped(netlist: Netlist) -> None:
+    """Let an adder read a bit in another column than its own."""
+    number = adder(netlist, drops=False)
+    one, *others, last = netlist.cells[number].literals
+    netlist.cells[number] = replace(netlist.cells[number], literals=(last, *others, one))
+
+
+def constant_of_another_level(netlist: Netlist) -> None:
+    number = adder(netlist, drops=True)
+    kind = netlist.cells[number].kind
+    assert isinstance(kind, Adder)
+    places = [k for k, bits in enumerate(kind.reads) if bits < 2]
+    changed = replace(kind, constant=kind.constant ^ 1 << places[-1])
+    netlist.cells[number] = replace(netlist.cells[number], kind=changed)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [dropped_carry, adder_bits_swapped, constant_of_another_level],
+    ids=lambda one: one.__name__,
+)
+def test_proof_rejects_mutants_with_carries(mutate: Callable[[Netlist], None]) -> None:
+    layer, source, netlist = planned("ice40")
+    prove_netlist(layer, source, netlist)
+    mutate(netlist)
+    with pytest.raises(PlanError, match="the plan is not that of the weights"):
+        prove_netlist(layer, source, netlist)
+
+
+def test_proof_knows_a_parity_chain() -> None:
+    layer, source, netlist = planned("lut4")
+    prove_netlist(layer, source, netlist)
+    number = next(k for k, cell in enumerate(netlist.cells) if cell.kind == ParityChain())
+    cell = netlist.cells[number]
+    netlist.cells[number] = replace(cell, literals=(*cell.literals[:6], cell.literals[6] ^ 1))
+    with pytest.raises(PlanError, match="the plan is not that of the weights"):
+        prove_netlist(layer, source, netlist)
+
+
+def test_adders_on_a_chain_are_shorter_than_tables() -> None:
+    layer = dense(random_bits(16, 200), Threshold.at_least(np.zeros(16, int)))
+    luts = {name: rowtree_netlist(layer, vector(200), name).luts for name in TARGETS}
+    assert luts["ice40"] < luts["lut4"]
+    assert luts["lut6"] < luts["lut4"]
 
 
 def test_sums_of_integers_come_out_whole() -> None:

@@ -1,0 +1,176 @@
+"""What devices have to count with, and what it takes there.
+
+What a counter computes is the same everywhere. A target names those that a planner may use, in the
+order in which they are tried on a column, and what each takes: in lookup tables (of an ASIC in
+equivalents of a NAND gate of two inputs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .counters import Adder, Counter, Kind, ParityChain
+
+__all__ = ["LUT6", "TARGETS", "Carries", "Target", "Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A kind of counter of whole sums, and how many of them are tried on a column.
+
+    Attributes
+    ----------
+    kind
+        The counter.
+    fewer
+        As many as fit are tried, and down to so many less; None for any number from none on.
+    most
+        At most so many, from none on, instead.
+    """
+
+    kind: Kind
+    fewer: int | None = 2
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Carries:
+    """Chains of carries.
+
+    Attributes
+    ----------
+    bits, luts
+        A cell adds so many bits, in place of so many lookup tables.
+    ends
+        Whether the last carry of a chain takes a cell's bit like a bit of the sum.
+    alone
+        Whether carries take tables where no bit of the sum is used.
+    sums
+        Whether a table of the chain can write the inverse of its bit.
+    """
+
+    bits: int
+    luts: int
+    ends: bool
+    alone: bool
+    sums: bool
+
+    def luts_of(self, kind: Adder) -> int:
+        """Return the lookup tables that synthesis counts for an adder."""
+        if kind.drop and not self.alone:
+            return 0
+        bits = len(kind.reads) + self.ends
+        if self.alone and kind.reads[0] + (kind.constant & 1) > 2:
+            bits += 1  # the carry enters by a bit of its own
+        return -(-bits // self.bits) * self.luts
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device family as a planner sees it.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    lut_inputs
+        Inputs of a lookup table.
+    trials
+        Counters of whole sums, in the order in which they are put on a column.
+    shared
+        Counters of one column that blocks of rows share.
+    prices
+        What a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
+    blocks
+        Numbers of rows of a block to try, with a factor of the prices that suits them.
+    bit
+        What a bit of a heap costs on average, to rank what is left of heaps in a search.
+    carries
+        Chains of carries, where there are some.
+    table
+        What a table takes.
+    """
+
+    name: str
+    lut_inputs: int
+    trials: tuple[Trial, ...]
+    shared: tuple[Kind, ...]
+    prices: tuple[tuple[int, float], ...]
+    blocks: tuple[tuple[int, float], ...]
+    bit: float
+    carries: Carries | None = None
+    table: int = 1
+
+    def luts(self, kind: Kind | None) -> int:
+        """Return the lookup tables that synthesis counts for a counter, or for a table."""
+        if isinstance(kind, Adder):
+            assert self.carries is not None
+            return self.carries.luts_of(kind)
+        if isinstance(kind, ParityChain):
+            return 5 - kind.drop
+        return self.table * (1 if kind is None else kind.outputs)
+
+    def cost(self, kind: Kind | None) -> int:
+        """Return what a counter takes in place and route: a last carry takes a table to get out."""
+        passes = isinstance(kind, Adder) and not (self.carries and self.carries.ends)
+        return self.luts(kind) + passes
+
+
+def _adders(low: int, widths: range) -> tuple[Adder, ...]:
+    return tuple(Adder((low, *[2] * (width - 1))) for width in widths)
+
+
+_LUT4_PRICES = ((1, 1.0), (2, 1.6), (3, 2.1), (4, 2.6), (5, 3.1), (6, 3.6), (8, 4.6))
+_LUT4_BLOCKS = ((4, 1.0), (5, 1.0), (6, 1.0), (8, 1.0))
+
+LUT6 = Target(
+    "lut6",
+    lut_inputs=6,
+    trials=(
+        Trial(Counter(6)),
+        Trial(Counter(5, 1), most=2),
+        Trial(Counter(3, 2), most=2),
+        Trial(Counter(3), most=1),
+    ),
+    shared=(Counter(6), Counter(5)),
+    prices=((1, 0.52), (2, 0.92), (3, 1.25), (4, 1.6), (6, 2.3), (8, 2.9)),
+    blocks=((4, 1.0), (6, 1.3), (8, 1.0)),
+    bit=0.55,
+)
+LUT4 = Target(
+    "lut4",
+    lut_inputs=4,
+    trials=(Trial(ParityChain()), Trial(Counter(3))),
+    shared=(ParityChain(), Counter(3)),
+    prices=_LUT4_PRICES,
+    blocks=_LUT4_BLOCKS,
+    bit=1.0,
+)
+# A table and a carry a bit. Carries alone are cells whose tables synthesis does not count.
+ICE40 = Target(
+    "ice40",
+    lut_inputs=4,
+    trials=tuple(Trial(kind, None) for kind in (Counter(3), *_adders(3, range(2, 9)))),
+    shared=(Counter(3),),
+    prices=_LUT4_PRICES,
+    blocks=_LUT4_BLOCKS,
+    bit=0.6,
+    carries=Carries(bits=1, luts=1, ends=False, alone=False, sums=True),
+)
+# CCU2C adds two bits in place of two tables; synthesis uses it for sums of five bits and more.
+ECP5 = Target(
+    "ecp5",
+    lut_inputs=4,
+    trials=(
+        Trial(ParityChain()),
+        Trial(Counter(3)),
+        *(Trial(kind, most=1) for kind in _adders(3, range(4, 9, 2))),
+        *(Trial(kind, most=1) for kind in _adders(2, range(5, 10, 2))),
+    ),
+    shared=(ParityChain(), Counter(3)),
+    prices=_LUT4_PRICES,
+    blocks=_LUT4_BLOCKS,
+    bit=1.0,
+    carries=Carries(bits=2, luts=2, ends=True, alone=True, sums=False),
+)
+TARGETS = {target.name: target for target in (LUT6, LUT4, ICE40, ECP5)}
