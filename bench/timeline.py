@@ -84,10 +84,10 @@ binary layers run one after the other on the closed-form cycle model of the sequ
 - **A PE is a two-operand adder that can work in every cycle**, of whatever width. A lane of the
   sub-bit engine is one: it adds an entry of the table, or takes it away, to a sum. A lane of the
   1-bit engine is as many as it takes products a cycle. The tables of the sub-bit engine take 19
-  adders in all for sums of the three taps of a kernel row, which all kernel units share, and two for
-  each kernel unit, which adds three of them: `tests/gateware/test_engine_rows.py` counts them in
-  the hardware. XNORs, look-ups, memories and thresholds are in neither count; nor is the adder of
-  a 1-bit lane that takes zero padding into account.
+  adders in all for sums of the three taps of a kernel row, which all kernel units share, and two
+  for each kernel unit, which adds three of them: `tests/gateware/test_engine_rows.py` counts them
+  in the hardware. XNORs, look-ups, memories and thresholds are in neither count; nor is the adder
+  of a 1-bit lane that takes zero padding into account.
 - **Memory bandwidth**: 64 bits of weight a cycle, one a PE. Up to 16 positions in flight share
   the weights that are read.
 - **Input**: a window of an input channel, or as many products as a 1-bit lane takes, comes in a
@@ -132,8 +132,8 @@ LUT4 include adders, memories are block RAMs.
 
 {measured("area")}
 
-In lookup tables, too, sub-bit weights are ahead of a 1-bit engine that takes one product a lane, and
-behind one that takes nine.
+In lookup tables, too, sub-bit weights are ahead of a 1-bit engine that takes one product a lane,
+and behind one that takes nine.
 
 ## Delta mode
 Mode delta of the engine adds, of each input word, the channels whose kernel differs from that of
@@ -149,7 +149,8 @@ before away: a change has two entries, so it cannot go. It is not counted here, 
 It buys nothing on a network that was not trained for it: neighbours still differ in most of their
 kernels, and a word takes as long as the lane with the most changes. Where channels were drawn
 together in training, an engine of one lane is up to 2.5 times as fast
-([engine.md](engine.md#where-mode-delta-wins)), and several of them are the way to use it.
+([engine.md](engine.md#where-mode-delta-wins)), with 23 adders in place of 22. Many lanes lose that
+again, and several engines of one lane would need tables each: with 64 adders, delta loses.
 
 ## Other subsets
 {tau_table().markdown()}"""
