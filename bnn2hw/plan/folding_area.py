@@ -50,6 +50,13 @@ class FoldingArea:
         changing = np.bitwise_or.reduce(words ^ words[0], axis=0) & (1 << width) - 1
         return sum(int(bits).bit_count() for bits in changing.tolist())
 
+    def _chunks(self, pes: int, folds: int) -> list[int]:
+        """Return for each chunk that processing elements share the groups that it is read from."""
+        work = self.folding
+        channels = len(work.weights) // work.turns
+        row = np.minimum(np.arange(folds * pes), channels - 1) * work.groups // channels
+        return [len(set(read)) for read in np.unique(row.reshape(folds, pes).T, axis=0).tolist()]
+
     def area(self, pes: int, simd: int, family: str) -> Area:
         """Return the estimated area with so many processing elements and inputs of each."""
         work, width = self.folding, self.width
@@ -58,6 +65,7 @@ class FoldingArea:
         steps, folds = -(-inputs // simd), -(-channels // turns // pes)
         value = max(work.bounds[1].bit_length() + (work.bounds[0] < 0), 1)
         out = 1 if work.sums is None else work.sums[1]
+        chunks = self._chunks(pes, folds)
         base, lane, adding, holding = _TABLES[family]
         if width == 1:
             summing = lane * simd
@@ -75,10 +83,13 @@ class FoldingArea:
         place = (classes * turns * folds - 1).bit_length()
         logic = Area(
             luts=base
-            + multiplexer_luts(simd * width, steps)
+            + sum(
+                multiplexer_luts(inputs * width, count) + multiplexer_luts(simd * width, steps)
+                for count in chunks
+            )
             + pes * (summing + holding * value)
             + (place * 3 if classes > 1 else 0),
-            flipflops=simd * width + pes * (part + value) + 15 + 2 * place,
+            flipflops=len(chunks) * simd * width + pes * (part + value) + 15 + 2 * place,
             lone=2 * place + (simd * width if steps == 1 else 0),
         )
         # The groups of a word are collected in registers.
