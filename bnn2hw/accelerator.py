@@ -5,37 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .assignment import Plans, assign, chosen_in_file
+from .balance import PLANS, Goal, Problem, balance
 from .emit.build import check_target, write_build
 from .emit.manifest import read_manifest, versions
 from .emit.network import NetworkFiles
 from .emit.stage import input_beats
 from .emit.stages import network_problem, network_stages
 from .errors import BuildError, PlanError, UsageError
-from .model import Argmax, LinearLayer, Network
-from .plan import plan_layer
-from .plan.choices import Choice, choices_text, read_choices
-from .plan.cost import plan_cost
-from .plan.folding import Folding, cheapest_folding, fold_job
-from .plan.jobs import Job, joined, linear_jobs, network_jobs, side_by_side, with_joined
-from .plan.layer_plan import LayerPlan
+from .model import Argmax, Network
+from .plan.choices import Choice, choices_text
+from .plan.jobs import Job, network_jobs
 from .plan.planner import check_options
-from .synth import DEVICES, Placement, place_and_route
+from .synth import DEVICES, NetworkSynthesis, Placement, check_targets, place_and_route
+from .synth import synthesise_network as _synthesise
 from .toolchain import find_yosys
 from .verify.frames import make_frames, make_images
 from .verify.network import NetworkSimulation
 from .verify.network import simulate_network as _simulate
 from .verify.options import check_simulation
 
-__all__ = ["NetworkBuild", "generate_network", "network_directory", "place", "simulate_network"]
+__all__ = [
+    "NetworkBuild",
+    "generate_network",
+    "network_directory",
+    "place",
+    "simulate_network",
+    "synthesise_network",
+]
 
 Progress = Callable[[str], None]
 
 # Images for the harness that a network without samples gets, and frames of its cocotb bench.
 _IMAGES = 16
 _BENCH_FRAMES = 2
+
+# Adder levels between registers of a network that is sized to a device.
+_PIPELINE = 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,10 @@ class NetworkBuild:
     interval
         Cycles from image to image in steady state.
     stages
-        Name, layer, component and cycles of every stage.
+        Name, layer, component, cycles and estimated area of every stage.
+    sized
+        Device, clock in MHz, images a second there, and what it is estimated to take; None where
+        the network was not sized to a device.
     """
 
     directory: Path
@@ -61,6 +74,7 @@ class NetworkBuild:
     beats: int
     interval: int
     stages: tuple[dict[str, Any], ...]
+    sized: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the build as JSON values."""
@@ -79,6 +93,10 @@ def generate_network(
     scores: bool = False,
     beat: int | None = None,
     bases_parallel: int | None = None,
+    device: str | None = None,
+    target_fps: float | None = None,
+    max_luts: int | None = None,
+    clock: float | None = None,
     out: str | Path | None = None,
     progress: Progress = lambda text: None,
 ) -> NetworkBuild:
@@ -103,6 +121,15 @@ def generate_network(
     bases_parallel
         Lanes of each group of parallel bases, which compute the bases in turn; a lane a base if
         None.
+    device
+        Choose style, plan and folding of each layer for this device, with a pipeline of 3 where
+        none is given: the fastest network that fits, unless there is a target.
+    target_fps
+        Images a second that the least area is sought for.
+    max_luts
+        Logic cells of the device that may be used.
+    clock
+        MHz that images a second are counted at; the device's own if None.
     out
         The directory; ``build/NETWORK`` if None. An earlier build there is replaced.
     progress
@@ -113,10 +140,87 @@ def generate_network(
     UsageError
         If an option makes no sense.
     PlanError
-        If the network has a layer that is not built, or bases that cannot take turns.
+        If the network has a layer that is not built, bases that cannot take turns, or nothing
+        that reaches the target fits the device.
     BuildError
         If the directory cannot be written or holds something else.
     """
+    goal = _goal(device, target_fps, max_luts, clock, interval, choices)
+    if goal is not None and pipeline is None:
+        pipeline = _PIPELINE
+    _check(network, plan, max_depth, pipeline, interval, scores)
+    beats = input_beats(network.input, beat)
+    jobs: Sequence[Job] = network_jobs(network, bases_parallel)
+    chosen: Mapping[str, Choice] = {}
+    sized = None
+    if choices is not None:
+        jobs, chosen = chosen_in_file(Path(choices), jobs)
+    directory = Path(out) if out is not None else Path("build", network.name)
+    check_target(directory)
+    find_yosys()
+    plans = Plans(max_depth, complement, progress)
+    stages_of = partial(network_stages, network, beats=beats, pipeline=pipeline, scores=scores)
+    if goal is not None:
+        progress(f"{network.name}: style and folding of each layer for {goal.device}")
+        methods = PLANS if plan == "auto" and max_depth is None else (plan,)
+        problem = Problem(jobs, methods, pipeline, plans, partial(stages_of, jobs))
+        found = balance(problem, goal)
+        chosen, sized = found.choices, found.to_json(goal)
+    work = assign(jobs, chosen, plans, interval=interval, plan=plan)
+    stages, paces = stages_of(work.jobs, work.works)
+    twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
+    if twice:
+        raise BuildError(f"two stages would be called {twice[0]}", remedy="rename the layer")
+    progress("images through the golden model")
+    count = _IMAGES if network.samples is None else len(network.samples.images)
+    images, _ = make_images(network, max(count, 1), seed=0)
+    frames = make_frames(network, images, _BENCH_FRAMES)
+    files = NetworkFiles(
+        network, work.jobs, stages, paces, work.told, choices_text(work.choices), beats, frames,
+        pipeline,
+    )  # fmt: skip
+
+    def write(folder: Path) -> None:
+        progress(f"{network.name}: Amaranth to Verilog")
+        files.write(folder)
+
+    write_build(directory, network.name, {network.name: (files.top, write)}, versions())
+    manifest = read_manifest(directory / files.top, "network")
+    return NetworkBuild(
+        directory, network.name, beats.frame, paces.interval, tuple(manifest["stages"]), sized
+    )
+
+
+def _goal(
+    device: str | None,
+    target_fps: float | None,
+    max_luts: int | None,
+    clock: float | None,
+    interval: int | None,
+    choices: str | Path | None,
+) -> Goal | None:
+    """Return what is to be reached on a device, if there is one."""
+    if device is None:
+        if any(option is not None for option in (target_fps, max_luts, clock)):
+            raise UsageError("a target, a bound of LUTs and a clock belong to a device")
+        return None
+    if interval is not None or choices is not None:
+        raise UsageError(
+            "a network is sized to a device or computed as chosen",
+            remedy="leave out the device, or the interval and the choices",
+        )
+    return Goal(device, clock, target_fps, max_luts)
+
+
+def _check(
+    network: Network,
+    plan: str,
+    max_depth: int | None,
+    pipeline: int | None,
+    interval: int | None,
+    scores: bool,
+) -> None:
+    """Check options of a network that make no sense, and that it can be built."""
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
     if interval is not None and interval < 1:
@@ -129,105 +233,6 @@ def generate_network(
         raise PlanError(problem[1], layer=problem[0])
     if scores and not isinstance(network.layers[-1], Argmax):
         raise UsageError("a network without an argmax gives what it computes: leave scores out")
-    beats = input_beats(network.input, beat)
-    jobs = network_jobs(network, bases_parallel)
-    together = {joined(alike).name: alike for alike in side_by_side(jobs)}
-    chosen: dict[str, Choice] = {}
-    if choices is not None:
-        every = [*jobs, *(joined(alike) for alike in together.values())]
-        chosen = read_choices(Path(choices), _sizes(every))
-        jobs = with_joined(jobs, [together.pop(name) for name in chosen if name in together])
-        together = {
-            name: alike
-            for name, alike in together.items()
-            if not any(job.name in chosen for job in alike)
-        }
-    for job in jobs:
-        if job.turns > 1 and job.name in chosen and chosen[job.name].plan is not None:
-            raise UsageError("layers that take turns are folded", layer=job.name, file=choices)
-    directory = Path(out) if out is not None else Path("build", network.name)
-    check_target(directory)
-    find_yosys()
-    works: dict[str, LayerPlan | Folding] = {}
-    told: dict[str, Mapping[str, Any]] = {}
-
-    def spatial_work(job: Job, layer: LinearLayer, method: str) -> None:
-        progress(f"{job.name}: plan")
-        source = job.inputs[0]
-        found = plan_layer(layer, source, method, max_depth=max_depth, complement=complement)
-        works[job.name], chosen[job.name] = found, Choice(found.method)
-        cost = plan_cost(found, layer, source).to_json()
-        told[job.name] = {"style": "spatial", "plan": found.method, **cost}
-
-    for job, layer in linear_jobs(jobs):
-        choice = chosen.get(job.name) or _choose(job, layer, interval, plan)
-        if choice.plan is not None:
-            spatial_work(job, layer, choice.plan)
-            continue
-        works[job.name] = folding = fold_job(job, choice.pes, choice.simd)
-        chosen[job.name] = Choice(None, folding.pes, folding.simd)
-        told[job.name] = {
-            "style": "folded", "pes": folding.pes, "simd": folding.simd,
-            "cycles": folding.cycles,
-        }  # fmt: skip
-    for alike in together.values():
-        # One graph spans the rows of all where it is estimated to take fewer tables.
-        if all(told[job.name]["style"] == "spatial" for job in alike):
-            whole = joined(alike)
-            for job, layer in linear_jobs([whole]):
-                spatial_work(job, layer, plan)
-            if told[whole.name]["luts"] < sum(told[job.name]["luts"] for job in alike):
-                jobs = with_joined(jobs, [alike])
-    names = [job.name for job, _ in linear_jobs(jobs)]
-    chosen = {name: chosen[name] for name in names}
-    told = {name: told[name] for name in names}
-    stages, paces = network_stages(
-        network, jobs, works, beats=beats, pipeline=pipeline, scores=scores
-    )
-    twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
-    if twice:
-        raise BuildError(f"two stages would be called {twice[0]}", remedy="rename the layer")
-    progress("images through the golden model")
-    count = _IMAGES if network.samples is None else len(network.samples.images)
-    images, _ = make_images(network, max(count, 1), seed=0)
-    frames = make_frames(network, images, _BENCH_FRAMES)
-    files = NetworkFiles(
-        network, jobs, stages, paces, told, choices_text(chosen), beats, frames, pipeline
-    )
-
-    def write(folder: Path) -> None:
-        progress(f"{network.name}: Amaranth to Verilog")
-        files.write(folder)
-
-    write_build(directory, network.name, {network.name: (files.top, write)}, versions())
-    manifest = read_manifest(directory / files.top, "network")
-    return NetworkBuild(
-        directory, network.name, beats.frame, paces.interval, tuple(manifest["stages"])
-    )
-
-
-def _sizes(jobs: Sequence[Job]) -> dict[str, tuple[int, int]]:
-    """Return channels and inputs of the jobs with weights."""
-    return {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(jobs)}
-
-
-def _choose(job: Job, layer: LinearLayer, interval: int | None, plan: str) -> Choice:
-    """Return the cheapest folding for an interval; a spatial layer where there is none.
-
-    Layers that take turns are folded in any case, without an interval at once.
-    """
-    everything = Choice(None, layer.channels, layer.patch_size())
-    slowest = everything if job.turns > 1 else Choice(plan)
-    if interval is None:
-        return slowest
-    source = job.inputs[0]
-    count = job.output.size // job.output.channels
-    # Positions at which no window is due take a cycle each.
-    idle = max(source.size // source.channels - count, 0)
-    cycles = (interval // job.turns - idle) // count
-    if cycles < 2:
-        return slowest
-    return Choice(None, *cheapest_folding(layer, source, cycles))
 
 
 def simulate_network(
@@ -280,6 +285,26 @@ def place(
         place_and_route(path, device, clock=clock, progress=progress)
         for device in dict.fromkeys(devices)
     ]
+
+
+def synthesise_network(
+    directory: str | Path,
+    targets: Sequence[str] = ("ecp5",),
+    *,
+    progress: Progress = lambda text: None,
+) -> list[NetworkSynthesis]:
+    """Synthesise the network of a build for targets, stage by stage.
+
+    Parameters and errors are those of :func:`bnn2hw.synth.synthesise_network`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such target.
+    """
+    check_targets(targets)
+    path = _network_of(directory)
+    return [_synthesise(path, target, progress=progress) for target in dict.fromkeys(targets)]
 
 
 def _network_of(directory: str | Path) -> Path:

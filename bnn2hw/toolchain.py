@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
 import os
 import re
 import shutil
@@ -14,10 +15,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Event
 
 from .errors import ToolError
 
@@ -33,6 +36,8 @@ __all__ = [
     "verilator_environment",
 ]
 
+# Seconds between looks at whether a run is to be stopped.
+_GLANCE = 0.2
 _PYOSYS = (
     "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
 )
@@ -68,7 +73,13 @@ class Yosys:
     version: str
     command: tuple[str, ...]
 
-    def run(self, script: str, directory: Path, timeout: float | None = None) -> str:
+    def run(
+        self,
+        script: str,
+        directory: Path,
+        timeout: float | None = None,
+        stop: Event | None = None,
+    ) -> str:
         """Run a script in a directory and return the log.
 
         Parameters
@@ -79,12 +90,14 @@ class Yosys:
             Where the script runs.
         timeout
             Seconds, or None to wait for ever.
+        stop
+            Ends the run from another thread once it is set.
 
         Raises
         ------
         ToolError
-            If Yosys fails, with its last error line, or takes longer than the timeout; with the
-            log so far.
+            If Yosys fails, with its last error line, takes longer than the timeout or is
+            stopped; with the log so far.
         """
         with tempfile.NamedTemporaryFile(
             "w", suffix=".ys", dir=directory, prefix=".yosys-", encoding="utf-8"
@@ -92,10 +105,16 @@ class Yosys:
             file.write(script + "\n")
             file.flush()
             name = Path(file.name).name
-            return _run([*self.command, name], directory, f"Yosys ({self.kind})", timeout)
+            return _run([*self.command, name], directory, f"Yosys ({self.kind})", timeout, stop)
 
 
-def _run(command: list[str], directory: Path, what: str, timeout: float | None) -> str:
+def _run(
+    command: list[str],
+    directory: Path,
+    what: str,
+    timeout: float | None,
+    stop: Event | None = None,
+) -> str:
     with subprocess.Popen(
         command,
         cwd=directory,
@@ -109,11 +128,7 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
         start_new_session=True,
     ) as process:
         try:
-            log, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired as expired:
-            log = (expired.output or b"").decode(errors="replace")
-            reason = f"{what} took longer than {timeout:g} s and was stopped"
-            raise _failure(reason, log) from None
+            log = _log(process, what, timeout, stop)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -123,6 +138,24 @@ def _run(command: list[str], directory: Path, what: str, timeout: float | None) 
         reason = errors[-1] if errors else "no output"
         raise _failure(f"{what} failed with exit code {process.returncode}: {reason}", log)
     return log
+
+
+def _log(
+    process: subprocess.Popen[str], what: str, timeout: float | None, stop: Event | None
+) -> str:
+    """Return all that a process prints; raise where it takes too long or is stopped."""
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        wait = end - time.monotonic() if stop is None else min(end - time.monotonic(), _GLANCE)
+        try:
+            return process.communicate(timeout=None if wait == math.inf else max(wait, 0))[0]
+        except subprocess.TimeoutExpired as expired:
+            log = (expired.output or b"").decode(errors="replace")
+            if stop is not None and stop.is_set():
+                raise _failure(f"{what} was stopped", log) from None
+            if time.monotonic() >= end:
+                reason = f"{what} took longer than {timeout:g} s and was stopped"
+                raise _failure(reason, log) from None
 
 
 def _failure(reason: str, log: str) -> ToolError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import api
-from ..report.synthesis import placement_table, synthesis_table
+from ..errors import UsageError
+from ..report.synthesis import placement_table, stage_table, synthesis_table
+from ..synth import NetworkSynthesis
 from .common import JsonOption, progress, show, write_json
 
 __all__ = ["synth"]
@@ -45,10 +48,23 @@ def synth(
     Example: `bnn2hw synth build/digits-conv3 --target ice40 --target ecp5 --baseline`
     """
     if device:
+        if target or baseline:
+            raise UsageError(
+                "a device names its target", remedy="leave --target and --baseline out"
+            )
         with progress() as tell:
             placed = api.place(directory, device, clock=clock, progress=tell)
-        show(placement_table([item.to_json() for item in placed]), json_to=json)
-        write_json(json, [item.to_json() for item in placed])
+        by_target = {item.synthesis.total.target: item.synthesis for item in placed}
+        _show_stages(by_target.values(), json)
+        found = [item.to_json() for item in placed]
+        show(placement_table(found), json_to=json)
+        write_json(json, found)
+        return
+    if not baseline and api.network_directory(directory) is not None:
+        with progress() as tell:
+            networks = api.synthesise_network(directory, target or ["lut6"], progress=tell)
+        _show_stages(networks, json)
+        write_json(json, [item.to_json() for item in networks])
         return
     with progress() as tell:
         results = api.synthesise(directory, target or ["lut6"], baseline=baseline, progress=tell)
@@ -59,3 +75,11 @@ def synth(
             users = dict.fromkeys(i.result.target for i in results if i.result.script == script)
             typer.echo(f"ABC script of {', '.join(users)}: {script}")
     write_json(json, found)
+
+
+def _show_stages(networks: Iterable[NetworkSynthesis], json: Path | None) -> None:
+    """Print the stages of networks, a table a target."""
+    for item in networks:
+        if json is None or str(json) != "-":
+            typer.echo(f"{item.network} for {item.total.target}, stage by stage:")
+        show(stage_table(item.to_json()), json_to=json)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .tables import Table, number, ratio
 
-__all__ = ["board_table", "placement_table", "synthesis_table"]
+__all__ = ["board_table", "placement_table", "stage_table", "synthesis_table"]
 
 
 def synthesis_table(results: Sequence[Mapping[str, Any]]) -> Table:
@@ -54,6 +54,52 @@ def _ratio(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     return ratio(result["cells"][kind], baseline["cells"][kind])
 
 
+# What is estimated and measured: name in the table, key of the estimate, key of the cells.
+_RESOURCES = (
+    ("LUTs", "luts", "luts"),
+    ("flip-flops", "flipflops", "flip_flops"),
+    ("block RAMs", "block_rams", "block_rams"),
+)
+
+
+def stage_table(network: Mapping[str, Any]) -> Table:
+    """Return the table of a network's stages, of one target's synthesis as JSON.
+
+    Beside what was measured stands what the build had estimated, and by how much that is more or
+    less, where there are estimates; the total estimate leaves out what no stage is.
+    """
+    stages, total = network["stages"], network["total"]
+    gates = total["cells"]["nand2"] is not None
+    resources = [("NAND2", "", "nand2"), *_RESOURCES[1:]] if gates else [*_RESOURCES]
+    estimated = [any(key in stage["estimate"] for stage in stages) for _, key, _ in resources]
+    totals = {
+        key: sum(stage["estimate"].get(key, 0) for stage in stages) for _, key, _ in resources
+    }
+    headers, rows = ["stage", "unit"], []
+    for (title, _, _), told in zip(resources, estimated, strict=True):
+        headers += [title, "estimate", "error"] if told else [title]
+    for name, unit, cells, estimate, seconds in [
+        *((s["name"], s["unit"], s["cells"], s["estimate"], s["seconds"]) for s in stages),
+        ("joined", "", total["cells"], totals, total["seconds"]),
+    ]:
+        row = [name, unit]
+        for (_, key, kind), told in zip(resources, estimated, strict=True):
+            measured = cells[kind] or 0
+            row.append(number(round(measured)))
+            if told:
+                guess = estimate.get(key)
+                row += [number(guess), _error(guess, measured)]
+        rows.append([*row, f"{seconds:.1f}"])
+    return Table([*headers, "seconds"], rows, left=(0, 1))
+
+
+def _error(estimate: int | None, measured: int) -> str:
+    """Return by how much an estimate is more or less than what was measured."""
+    if estimate is None or not measured:
+        return "-" if estimate else ""
+    return f"{100 * (estimate - measured) / measured:+.0f} %"
+
+
 def placement_table(results: Sequence[Mapping[str, Any]]) -> Table:
     """Return the table of places and routes, as :func:`bnn2hw.api.place` gives them as JSON."""
     rows = []
@@ -66,14 +112,23 @@ def placement_table(results: Sequence[Mapping[str, Any]]) -> Table:
                 f"{item['clock']:.1f}",
                 number(item["interval"]),
                 number(round(item["images_per_second"])),
+                *_latency(item),
                 f"{item['seconds'][0]:.0f} + {item['seconds'][1]:.0f}",
                 item["bitstream"],
             ]
         )
     headers = [
-        "network", "device", "cells", "MHz", "cycles/image", "images/s", "seconds", "bitstream",
+        "network", "device", "cells", "MHz", "cycles/image", "images/s", "latency", "us",
+        "seconds", "bitstream",
     ]  # fmt: skip
-    return Table(headers, rows, left=(0, 1, 2, 7))
+    return Table(headers, rows, left=(0, 1, 2, 9))
+
+
+def _latency(item: Mapping[str, Any]) -> list[str]:
+    """Return the latency in cycles and microseconds, where a simulation measured it."""
+    if item["latency"] is None:
+        return ["-", "-"]
+    return [number(item["latency"]), f"{item['latency_microseconds']:.1f}"]
 
 
 def board_table(results: Sequence[Mapping[str, Any]]) -> Table:

@@ -1,6 +1,16 @@
 """Yosys on a build directory, and what its reports say."""
 
+from .network import NetworkSynthesis, synthesise_network
 from .place import DEVICES, Placement, place_and_route
-from .run import SynthesisResult, synthesise
+from .run import SynthesisResult, check_targets, synthesise
 
-__all__ = ["DEVICES", "Placement", "SynthesisResult", "place_and_route", "synthesise"]
+__all__ = [
+    "DEVICES",
+    "NetworkSynthesis",
+    "Placement",
+    "SynthesisResult",
+    "check_targets",
+    "place_and_route",
+    "synthesise",
+    "synthesise_network",
+]

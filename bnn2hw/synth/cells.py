@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CellCounts", "count_cells"]
+__all__ = ["LUT_SIZES", "CellCounts", "count_cells"]
+
+# Inputs of the generic lookup tables of these targets.
+LUT_SIZES = {"lut4": 4, "lut6": 6}
 
 _LUT = re.compile(r"LUT(\d)$")
 # Cells that take lookup tables of four inputs without being called so, and how many: the adders
@@ -16,6 +19,7 @@ _CARRIES = frozenset({"CARRY4", "CARRY8", "SB_CARRY", "CCU2C", "ALU"})
 _MULTIPLEXERS = re.compile(r"(MUXF\d|PFUMX|L6MUX21|MUX2_LUT\d)$")
 _FLIP_FLOPS = re.compile(r"(FD[RSCP]E(_1)?|SB_DFF\w*|TRELLIS_FF|DFF\w*|\$_S?DFF\w*_)$")
 _MEMORIES = re.compile(r"(RAM\w*|SB_RAM\w*|DP16KD|TRELLIS_DPR16X4|SDPB|pROM|DPB?|\$mem\w*)$")
+_BLOCK_RAMS = re.compile(r"(RAMB\w*|SB_RAM40_4K\w*|DP16KD|SDPX?9?B|pROM|DPX?9?B)$")
 _NOT_HARDWARE = frozenset({"$scopeinfo"})
 
 # NAND2 equivalents of the gates that the asic target maps to: transistors in static CMOS, by four.
@@ -52,6 +56,8 @@ class CellCounts:
         By number of inputs; a generic ``$lut`` has the target's size.
     carries, multiplexers, flip_flops, memories
         Dedicated cells.
+    block_rams
+        Those of the memories that are block RAMs.
     other
         Everything else by cell type: inverters, constants, gates.
     nand2
@@ -64,6 +70,7 @@ class CellCounts:
     multiplexers: int
     flip_flops: int
     memories: int
+    block_rams: int
     other: dict[str, int]
     nand2: float | None
 
@@ -73,6 +80,7 @@ def count_cells(cells: Mapping[str, int], lut_size: int) -> CellCounts:
     luts: dict[str, int] = {}
     other: dict[str, int] = {}
     totals = {"carries": 0, "multiplexers": 0, "flip_flops": 0, "memories": 0}
+    totals["block_rams"] = sum(n for cell, n in cells.items() if _BLOCK_RAMS.match(cell))
     for cell, count in sorted(cells.items()):
         if cell in _NOT_HARDWARE:
             continue

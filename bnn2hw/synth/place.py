@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,9 +12,12 @@ from typing import Any
 
 from ..emit.manifest import read_manifest
 from ..errors import SynthesisError, ToolError, UsageError
-from ..toolchain import find_nextpnr, find_yosys, run_tool
+from ..plan.devices import CAPACITIES
+from ..toolchain import find_nextpnr, run_tool
+from .network import NetworkSynthesis, netlist_file, synthesise_network
+from .run import write_atomically
 
-__all__ = ["DEVICES", "Device", "Placement", "misfit", "place_and_route"]
+__all__ = ["DEVICES", "Device", "Placement", "check_fit", "misfit", "needs", "place_and_route"]
 
 Progress = Callable[[str], None]
 
@@ -31,33 +32,22 @@ class Device:
         ``ecp5`` or ``ice40``: the synthesis target, and which nextpnr.
     options
         What nextpnr is told.
-    luts, flip_flops, memories
-        What there is of nextpnr's cells.
     """
 
     family: str
     options: tuple[str, ...]
-    luts: str
-    flip_flops: str
-    memories: str
 
 
-def _ecp5(size: str, package: str) -> Device:
-    options = (f"--{size}", "--package", package)
-    return Device("ecp5", options, "TRELLIS_COMB", "TRELLIS_FF", "DP16KD")
-
-
-def _ice40(size: str, package: str) -> Device:
-    options = (f"--{size}", "--package", package)
-    return Device("ice40", options, "ICESTORM_LC", "ICESTORM_LC", "ICESTORM_RAM")
+# nextpnr makes a LUT RAM of ECP5 four cells.
+_TABLES_OF_LUT_RAM = 4
 
 
 DEVICES = {
-    "ecp5-25k": _ecp5("25k", "CABGA381"),
-    "ecp5-45k": _ecp5("45k", "CABGA554"),
-    "ecp5-85k": _ecp5("85k", "CABGA756"),
-    "ice40-up5k": _ice40("up5k", "sg48"),
-    "ice40-hx8k": _ice40("hx8k", "ct256"),
+    "ecp5-25k": Device("ecp5", ("--25k", "--package", "CABGA381")),
+    "ecp5-45k": Device("ecp5", ("--45k", "--package", "CABGA554")),
+    "ecp5-85k": Device("ecp5", ("--85k", "--package", "CABGA756")),
+    "ice40-up5k": Device("ice40", ("--up5k", "--package", "sg48")),
+    "ice40-hx8k": Device("ice40", ("--hx8k", "--package", "ct256")),
 }
 
 
@@ -69,6 +59,8 @@ class Placement:
     ----------
     network, device
         Their names.
+    synthesis
+        What was placed, stage by stage.
     used, available
         By nextpnr's cell: what the network takes, and what there is.
     clock
@@ -77,6 +69,9 @@ class Placement:
         Cycles from image to image.
     images_per_second
         Clock by interval.
+    latency
+        Cycles from the first beat of an image to its answer, as the simulation of the build
+        measured it; None where it was not simulated.
     bitstream
         The file, relative to the network's directory.
     seconds
@@ -87,18 +82,25 @@ class Placement:
 
     network: str
     device: str
+    synthesis: NetworkSynthesis
     used: dict[str, int]
     available: dict[str, int]
     clock: float
     interval: int
     images_per_second: float
+    latency: int | None
     bitstream: str
     seconds: tuple[float, float]
     versions: tuple[str, str]
 
+    @property
+    def latency_microseconds(self) -> float | None:
+        """Return the latency at the highest clock."""
+        return None if self.latency is None else self.latency / self.clock
+
     def to_json(self) -> dict[str, object]:
         """Return the result as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "latency_microseconds": self.latency_microseconds}
 
 
 def place_and_route(
@@ -127,33 +129,25 @@ def place_and_route(
     ToolError
         If a tool is missing.
     SynthesisError
-        If it does not fit (the message says by how much), or a tool fails.
+        If it does not fit (the message says by how much and what would hold it), or a tool fails.
     """
     if device not in DEVICES:
         raise UsageError(f"there is no device {device!r}", remedy=f"use {', '.join(DEVICES)}")
     manifest = read_manifest(directory, "network")
-    name, top, chosen = manifest["network"], manifest["top"], DEVICES[device]
-    yosys, programs = find_yosys(), find_nextpnr(chosen.family)
-    script = (directory / "synth" / f"{chosen.family}.ys").read_text(encoding="utf-8")
-    verilog = (directory / f"{top}.v").read_bytes()
+    name, chosen = manifest["network"], DEVICES[device]
+    programs = find_nextpnr(chosen.family)
     results = directory / "results"
-    results.mkdir(exist_ok=True)
-    netlist = results / f"{chosen.family}-netlist.json"
-    mark = _digest(verilog, script, yosys.version)
-    seconds = [0.0, 0.0]
-    if not _marked(netlist, mark):
-        progress(f"{name}: Yosys for {chosen.family}")
-        start = time.perf_counter()
-        _synthesise(directory, top, chosen.family, script, netlist)
-        seconds[0] = time.perf_counter() - start
-        _mark(netlist, mark)
+    synthesis = synthesise_network(directory, chosen.family, progress=progress)
+    check_fit(synthesis, device)
+    netlist = netlist_file(directory, chosen.family)
     bitstream = results / f"{device}.bit"
-    mark = _digest(mark.encode(), *chosen.options, str(clock), programs.version)
+    mark = _digest(netlist.read_bytes(), *chosen.options, str(clock), programs.version)
+    seconds = 0.0
     if not _marked(bitstream, mark):
         progress(f"{name}: place and route for {device}")
         start = time.perf_counter()
         _place(results, netlist.name, device, chosen, clock)
-        seconds[1] = time.perf_counter() - start
+        seconds = time.perf_counter() - start
         _mark(bitstream, mark)
     report = json.loads((results / f"{device}-pnr.json").read_text(encoding="utf-8"))
     found = min((c["achieved"] for c in report["fmax"].values()), default=0.0)
@@ -161,32 +155,90 @@ def place_and_route(
     placement = Placement(
         network=name,
         device=device,
+        synthesis=synthesis,
         used={cell: int(count["used"]) for cell, count in cells.items()},
         available={cell: int(count["available"]) for cell, count in cells.items()},
         clock=found,
         interval=manifest["interval_cycles"],
         images_per_second=1e6 * found / manifest["interval_cycles"],
+        latency=_measured_latency(results),
         bitstream=f"results/{bitstream.name}",
-        seconds=(seconds[0], seconds[1]),
-        versions=(f"{yosys.version} ({yosys.kind})", programs.version),
+        seconds=(synthesis.total.seconds, seconds),
+        versions=(synthesis.total.yosys, programs.version),
     )
     text = json.dumps(placement.to_json(), indent=2) + "\n"
-    (results / f"{device}.json").write_text(text, encoding="utf-8")
+    write_atomically(results / f"{device}.json", text)
     return placement
 
 
-def _synthesise(directory: Path, top: str, family: str, script: str, netlist: Path) -> None:
-    """Run the target's synthesis script and keep the netlist."""
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        (work / "results").mkdir()
-        shutil.copy(directory / f"{top}.v", work)
-        try:
-            log = find_yosys().run(f"{script}\nwrite_json netlist.json\n", work)
-        except ToolError as error:
-            raise SynthesisError(f"target {family}: {error.what}") from None
-        (netlist.parent / f"{family}.log").write_text(log, encoding="utf-8")
-        shutil.copy(work / "netlist.json", netlist)
+def _measured_latency(results: Path) -> int | None:
+    """Return the latency that an earlier simulation measured."""
+    try:
+        found = json.loads((results / "simulation.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return int(found["latency"])
+
+
+def needs(synthesis: NetworkSynthesis) -> dict[str, int]:
+    """Return by resource what a synthesised network takes of a device at least.
+
+    nextpnr adds cells at the ends of carry chains, and on iCE40 for flip-flops that share no
+    cell with a table.
+    """
+    cells, family = synthesis.total.cells, synthesis.total.target
+    luts = cells.luts
+    if family == "ice40":
+        return {"logic cells": max(luts, cells.flip_flops), "block RAMs": cells.block_rams}
+    luts += _TABLES_OF_LUT_RAM * (cells.memories - cells.block_rams)
+    return {
+        "lookup tables": luts,
+        "flip-flops": cells.flip_flops,
+        "block RAMs": cells.block_rams,
+    }
+
+
+def check_fit(synthesis: NetworkSynthesis, device: str) -> None:
+    """Check that a synthesised network is not too large for a device.
+
+    Raises
+    ------
+    SynthesisError
+        If it is: says by how much, and which device is large enough.
+    """
+    wanted = needs(synthesis)
+    lacking = [
+        f"{count:,} {what} of {there:,} ({count / there:.2f} times)"
+        for what, count in wanted.items()
+        if count > (there := _capacity(device)[what])
+    ]
+    if not lacking:
+        return
+    larger = [
+        name
+        for name in DEVICES
+        if DEVICES[name].family == DEVICES[device].family
+        and all(count <= _capacity(name)[what] for what, count in wanted.items())
+    ]
+    most = max(synthesis.stages, key=lambda stage: stage.cells.luts)
+    place = f"place it on {larger[0]}, or generate" if larger else "generate"
+    raise SynthesisError(
+        f"it does not fit {device}: it takes at least {' and '.join(lacking)}, of which stage "
+        f"{most.name} ({most.unit}) {most.cells.luts:,} lookup tables",
+        layer=synthesis.network,
+        remedy=f"{place} it for the device: 'generate --network --device {device}' folds it",
+    )
+
+
+def _capacity(device: str) -> dict[str, int]:
+    """Return by resource what there is of a device."""
+    there = CAPACITIES[device]
+    return {
+        "logic cells": there.cells,
+        "lookup tables": there.cells,
+        "flip-flops": there.flipflops,
+        "block RAMs": there.block_rams,
+    }
 
 
 def _place(results: Path, netlist: str, device: str, chosen: Device, clock: float) -> None:

@@ -9,18 +9,26 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..emit.manifest import read_manifest
-from ..errors import BuildError, SynthesisError, ToolError
+from ..emit.templates import synthesis_targets
+from ..errors import BuildError, SynthesisError, ToolError, UsageError
 from ..toolchain import find_yosys
-from .cells import CellCounts, count_cells
+from .cells import LUT_SIZES, CellCounts, count_cells
 
-__all__ = ["SynthesisResult", "synthesise"]
-
-_LUT_SIZES = {"lut4": 4, "lut6": 6}
+__all__ = [
+    "SynthesisResult",
+    "abc_script",
+    "check_targets",
+    "longest_path",
+    "read_source",
+    "synthesise",
+    "write_atomically",
+]
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,27 @@ class SynthesisResult:
         return asdict(self)
 
 
+def check_targets(targets: Sequence[str]) -> None:
+    """Check that there are scripts for targets.
+
+    Raises
+    ------
+    UsageError
+        If there is none for one.
+    """
+    known = synthesis_targets()
+    for target in targets:
+        if target not in known:
+            raise UsageError(f"there is no target {target!r}", remedy=f"use {', '.join(known)}")
+
+
 def synthesise(directory: Path, target: str, *, timeout: float | None = None) -> SynthesisResult:
-    """Synthesise a layer or a network for a target; the figures also land in ``results/``.
+    """Synthesise a layer for a target; the figures also land in ``results/``.
 
     Parameters
     ----------
     directory
-        The directory of the layer or network.
+        The directory of the layer.
     target
         Name of a script in its ``synth/``.
     timeout
@@ -84,19 +106,13 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
     SynthesisError
         If there is no such target, or Yosys fails or takes too long.
     """
-    manifest = read_manifest(directory, "layer", "network")
-    layer, top = str(manifest.get("layer") or manifest["network"]), manifest["top"]
+    manifest = read_manifest(directory, "layer")
+    layer, top = str(manifest["layer"]), manifest["top"]
     results = directory / "results"
     yosys = find_yosys()
     version = f"{yosys.version} ({yosys.kind})"
-    try:
-        script = (directory / "synth" / f"{target}.ys").read_text(encoding="utf-8")
-        verilog = (directory / f"{top}.v").read_bytes()
-    except OSError as error:
-        raise SynthesisError(
-            f"{error.strerror}", file=error.filename, layer=layer, remedy="generate the build again"
-        ) from None
-    digest = hashlib.sha256(b"\0".join([verilog, script.encode(), version.encode()])).hexdigest()
+    script, verilog = read_source(directory, target, f"{top}.v", layer)
+    digest = hashlib.sha256("\0".join([verilog, script, version]).encode()).hexdigest()
     try:
         results.mkdir(exist_ok=True)
         kept = results / f"{target}.figures.json"
@@ -105,15 +121,16 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
             start = time.perf_counter()
             figures = _run(directory, layer, top, target, script, timeout)
             seconds = time.perf_counter() - start
-            _write(kept, {"content": digest, "yosys": version, **figures})
+            text = json.dumps({"content": digest, "yosys": version, **figures}, indent=2)
+            write_atomically(kept, text + "\n")
     except OSError as error:
         raise BuildError(
             f"cannot write results: {error.strerror}", file=results, layer=layer
         ) from None
     return SynthesisResult(
         target=target,
-        script=_abc_script(script),
-        cells=count_cells(figures["cells"], _LUT_SIZES.get(target, 0)),
+        script=abc_script(script),
+        cells=count_cells(figures["cells"], LUT_SIZES.get(target, 0)),
         levels=figures["levels"],
         seconds=seconds,
         yosys=version,
@@ -143,23 +160,45 @@ def _run(
         except ToolError as error:
             raise SynthesisError(f"target {target}: {error.what}", layer=layer) from None
         statistics = json.loads((work / "results" / f"{target}.json").read_text())
-        path = re.search(r"length=(\d+)", (work / "results" / f"{target}.ltp").read_text())
+        levels = longest_path((work / "results" / f"{target}.ltp").read_text())
     return {
         "cells": dict(sorted(statistics["design"]["num_cells_by_type"].items())),
-        "levels": int(path.group(1)) if path else None,
+        "levels": levels,
     }
 
 
-def _write(path: Path, value: object) -> None:
-    """Write JSON in one move."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".json")
+def read_source(directory: Path, target: str, source: str, layer: str) -> tuple[str, str]:
+    """Return the script of a target, and the text that it synthesises.
+
+    Raises
+    ------
+    SynthesisError
+        If a file is missing.
+    """
+    try:
+        script = (directory / "synth" / f"{target}.ys").read_text(encoding="utf-8")
+        return script, (directory / source).read_text(encoding="utf-8")
+    except OSError as error:
+        raise SynthesisError(
+            f"{error.strerror}", file=error.filename, layer=layer, remedy="generate the build again"
+        ) from None
+
+
+def longest_path(report: str) -> int | None:
+    """Return the cells on the longest path, as Yosys's ``ltp`` reports it."""
+    found = re.search(r"length=(\d+)", report)
+    return int(found[1]) if found else None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file in one move, so that what is there is whole."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(text)
     Path(name).replace(path)
 
 
-def _abc_script(script: str) -> str:
+def abc_script(script: str) -> str:
     """Return what a synthesis script tells ABC to do."""
     for pattern in (r"scratchpad -set abc9\.script (\S+)", r"^abc (.*)$"):
         found = re.search(pattern, script, re.MULTILINE)
