@@ -51,6 +51,13 @@ def train(
     ]  # fmt: skip
     headers = ["layer", "terms direct", "params", "MST", "depth", "bit-ops"]
     show(Table(headers, rows, left=(0,)), json_to=json)
+    parts = [
+        [part, f"{share:.2%}", f"{result.accuracy_golden[part]:.2%}"]
+        for part, share in result.accuracy_float.items()
+    ]
+    show(Table(["images", "float network", "integers"], parts), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(f"{output}: {result.accuracy}")
+        if "fixed point" in result.network.notes:
+            typer.echo(f"fixed point: {result.network.notes['fixed point']}")
     write_json(json, result.to_json())

@@ -32,6 +32,9 @@ class GroupnetStage(Stage):
         The float network.
     lowered
         Its integers, once :meth:`settle` has chosen the formats.
+    fraction, agreement
+        Bits behind the point of all rounded streams, and the part of the training and validation
+        images that keep their class with them.
     """
 
     def __init__(self, recipe: Recipe, data: Dataset) -> None:
@@ -40,6 +43,7 @@ class GroupnetStage(Stage):
         self.graph = build_graph(recipe, (height, width, channels), data.classes)
         self.lowered: Lowered | None = None
         self.fraction = 0
+        self.agreement = 1.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
@@ -68,7 +72,8 @@ class GroupnetStage(Stage):
         for self.fraction in range(_MOST_FRACTION + 1):
             self.lowered = lower(self.graph, data.tensor, magnitudes, self.fraction)
             network = Network("fixed_point", data.tensor, self.lowered.layers)
-            if (golden.predict(network, data.images[part]) == classes).mean() >= AGREEMENT:
+            self.agreement = float((golden.predict(network, data.images[part]) == classes).mean())
+            if self.agreement >= AGREEMENT:
                 self.exact = self.lowered.exact
                 return
         raise TrainingError(
@@ -104,11 +109,12 @@ class GroupnetStage(Stage):
             formats = "all streams are integers; nothing is rounded"
         else:
             rounded = [layer for layer in self.integers.layers if isinstance(layer, Affine)]
+            width = max(layer.format.width for layer in rounded)
             formats = (
                 f"{self.fraction} fraction bits in all rounded streams, the least number that "
-                f"keeps the class of {100 * AGREEMENT:g} % of the training and validation images; "
-                f"at most {max(layer.format.width for layer in rounded)} bits in all, for "
-                f"{HEADROOM:g} times the greatest magnitude over the training images"
+                f"keeps the class of {100 * AGREEMENT:g} % of the training and validation images "
+                f"({100 * self.agreement:.2f} % of them); at most {width} bits in all, "
+                f"for {HEADROOM:g} times the greatest magnitude over the training images"
             )
         notes = {"fixed point": formats}
         gates, scales = [], []

@@ -33,7 +33,7 @@ from bnn2hw.train.binary import BinaryConv2d, Sign  # noqa: E402
 from bnn2hw.train.data import Dataset, load_data  # noqa: E402
 from bnn2hw.train.dataflow import Combination, Gate, Graph, Node, Quantiser, Weighted  # noqa: E402
 from bnn2hw.train.export import differences  # noqa: E402
-from bnn2hw.train.fixed_point import Lowered, lower  # noqa: E402
+from bnn2hw.train.fixed_point import AGREEMENT, Lowered, lower  # noqa: E402
 from bnn2hw.train.groupnet import Block, GroupnetRecipe  # noqa: E402
 from bnn2hw.train.groupnet_network import build_graph  # noqa: E402
 from bnn2hw.train.groupnet_stage import build_groupnet  # noqa: E402
@@ -501,7 +501,9 @@ def test_training_ends_in_a_checked_fixed_point_network() -> None:
     trained = train(replace(values, epochs=4, learning_rate=0.03))
     assert trained.accuracy_float.validation > 0.5  # a class at random is 0.1
     notes = trained.network.notes
-    assert "fraction bits" in notes["fixed point"]
+    (stage,) = trained.module.stages.values()
+    assert AGREEMENT <= stage.agreement <= 1
+    assert f"({100 * stage.agreement:.2f} % of them)" in notes["fixed point"]
     assert notes["gates"].startswith("block2_base1_gate s = 0.")
     assert notes["scales"].count("lambda") == 2
     assert [len(group.bases) for group in trained.network.groups] == [2, 2]

@@ -393,7 +393,12 @@ def test_the_command_writes_model_and_log(
     assert records[-1]["layers"] == result["layers"] == tree_figures(network)
     assert not Path("a.checkpoint.pt").exists()
     assert run(monkeypatch, "train", "small.toml", "-o", "b.npz") == 0
-    assert "held-out test images" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "held-out test images" in out
+    for part in ("train", "validation", "test"):
+        both = [f"{result[form][part]:.2%}" for form in ("accuracy_float", "accuracy_golden")]
+        row = next(line for line in out.splitlines() if f"│ {part} " in line)
+        assert [cell.strip() for cell in row.split("│")[2:4]] == both
     assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes(), "same seed, same bytes"
     assert str(written.parent) not in json.dumps(dict(network.notes))
 
