@@ -1,4 +1,4 @@
-"""TFC on its hardware, with real images."""
+"""TFC on its hardware, with real images; the fixed point around the binary part of ResNet-18."""
 
 from __future__ import annotations
 
@@ -9,19 +9,41 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "zoo" / "accelerate.py"
+EXAMPLES = Path(__file__).parents[1] / "examples" / "zoo"
+
+
+def run(zoo: Path, *arguments: str | Path) -> str:
+    """Run Python on an example, among the examples, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=EXAMPLES,
+        env={**os.environ, "BNN2HW_ZOO": str(zoo)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.zoo
 def test_tfc(zoo: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            sys.executable, EXAMPLE, "tfc", "--interval", "64",
-            "--images", "2000", "--out", tmp_path / "out",
-        ],
-        env={**os.environ, "BNN2HW_ZOO": str(zoo)}, capture_output=True, text=True, check=False,
+    told = run(
+        zoo, "accelerate.py", "tfc", "--interval", "64", "--images", "2000",
+        "--out", tmp_path / "out",
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2000 images, every answer as expected" in done.stdout
-    assert "64 cycles an image" in done.stdout
+    assert "2000 images, every answer as expected" in told
+    assert "64 cycles an image" in told
+
+
+@pytest.mark.slow
+@pytest.mark.zoo
+def test_popcounts_of_tfc(zoo: Path, tmp_path: Path) -> None:
+    told = run(zoo, "popcounts.py", "tfc", "--interval", "64", "--out", tmp_path / "out")
+    assert "808 popcounts are those of the zoo" in told
+    assert "4 images at 64 cycles: 32 words on edges as expected" in told
+
+
+@pytest.mark.slow
+@pytest.mark.zoo
+def test_resnet18_in_fixed_point_gives_the_classes_of_the_float_network(zoo: Path) -> None:
+    told = run(zoo, "-c", "import resnet18; resnet18.load(resnet18.ZOO, 1, binary=False)")
+    assert "the residual sums of two images, after every unit, are those of the zoo" in told
+    assert "8 of 8 classes are those of the float network" in told
