@@ -137,7 +137,7 @@ def test_every_board_is_written(board: str, link: str, build: Path, tmp_path: Pa
     manifest = json.loads((part / "manifest.json").read_text())
     names = {"board.il", "board.ys", "host_net.v", "Makefile", "manifest.json"}
     names |= {"board.pcf"} if BOARDS[board].family == "ice40" else {"board.lpf"}
-    names |= {"harness.cpp"} if link == "uart" else set()
+    names |= {"harness.cpp", "verilator.vlt"} if link == "uart" else set()
     assert {path.name for path in part.iterdir()} == names
     pins = (part / ("board.pcf" if "board.pcf" in names else "board.lpf")).read_text()
     assert pins.count("set_io") + pins.count("LOCATE") == (3 if link == "uart" else 22) + (

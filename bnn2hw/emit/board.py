@@ -159,9 +159,11 @@ class BoardFiles:
         link = UartNetwork(box, beats, self.divisor) if uart else PinNetwork(box, beats)
         verilog = f"{to_verilog(to_rtlil(link, self.top))}\n{self.verilog}"
         files, commands = self._platform_files(verilog)
-        harness = {"top": self.top, "divisor": self.divisor} if uart else None
-        if harness is not None:
-            files["harness.cpp"] = render("board/harness.cpp.j2", **harness)
+        if uart:
+            files["harness.cpp"] = render(
+                "board/harness.cpp.j2", top=self.top, divisor=self.divisor
+            )
+            files["verilator.vlt"] = render("board/verilator.vlt.j2")
         files["Makefile"] = render("board/Makefile.j2", top=self.top, commands=commands)
         files["manifest.json"] = manifest_text("board", self._manifest(commands))
         write_texts(directory, files)
