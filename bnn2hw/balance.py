@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .emit.area import chain_area
-from .emit.names import top_name
 from .emit.stage import Stage
 from .errors import PlanError, UsageError
 from .plan.area import Area
@@ -25,9 +24,12 @@ from .plan.layer_plan import LayerPlan
 from .plan.options import LayerOptions, Option, Planner
 from .plan.pace import Paces
 
-__all__ = ["Balance", "Goal", "Problem", "balance"]
+__all__ = ["PLANS", "Balance", "Goal", "Problem", "balance"]
 
 Works = Mapping[str, LayerPlan | Folding]
+
+PLANS = ("direct", "mst", "subbit", "classes")
+"""Planners of spatial layers that are tried where none is named: the least area wins."""
 
 # Depths of queues depend on the choice: the search is repeated with those of its result.
 _ROUNDS = 4
@@ -124,7 +126,7 @@ class Problem:
     pipeline
         Adder levels between registers, or None.
     plan
-        Plans a layer, by the names of its job and of a planner.
+        Plans the layer of a job, by the name of a planner.
     stages
         Makes the stages of the network, and their pace, of the works of the layers with weights.
     """
@@ -153,6 +155,16 @@ class Balance:
     choices: Mapping[str, Choice]
     interval: int
     area: Area
+
+    def to_json(self, goal: Goal) -> dict[str, object]:
+        """Return what was reached as JSON values."""
+        return {
+            "device": goal.device,
+            "clock": goal.hertz / 1e6,
+            "interval": self.interval,
+            "images_per_second": goal.hertz / self.interval,
+            "estimate": self.area.to_json(goal.capacity.family),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,9 +219,10 @@ class _Search:
             job.name: fold_job(job, layer.channels, layer.patch_size()) for job, layer in linear
         }
         stages, paces = problem.stages(at_once)
-        # The shortest interval that there is.
+        # The shortest interval that there is, and the area beside the layers' options.
         self._least = paces.interval
-        self._others = self._of_others(stages)
+        others = [stage for stage in stages if stage.folding is None]
+        self._others = _FRAME + chain_area(others, self._family)
         self._late = 0
         self._merged: dict[tuple[int, ...], list[_Combination]] = {}
 
@@ -221,10 +234,10 @@ class _Search:
             chosen = None if interval is None else self._cheapest(interval)
             if chosen is None or not self._goal.holds(self._area(chosen)):
                 return None
-            found, stages = self._build(chosen)
+            found = self._build(chosen)
             if self._goal.holds(found.area) and (wanted is None or found.interval <= wanted):
                 return found
-            self._others = self._of_others(stages)
+            self._others += found.area - self._area(chosen)
             self._late += max(found.interval - (wanted or found.interval), 0)
         return None
 
@@ -265,8 +278,8 @@ class _Search:
                 return [name]
         return []
 
-    def _build(self, chosen: _Combination) -> tuple[Balance, Sequence[Stage]]:
-        """Return a combination as it will be built, and its stages."""
+    def _build(self, chosen: _Combination) -> Balance:
+        """Return a combination as it will be built."""
         works: dict[str, LayerPlan | Folding] = {}
         choices = {}
         for layer, option in zip(self._layers, chosen.options(), strict=True):
@@ -275,19 +288,7 @@ class _Search:
             works[name] = layer.work(choice)
         stages, paces = self._problem.stages(works)
         area = _FRAME + chain_area(stages, self._family)
-        return Balance(choices, paces.interval, area), stages
-
-    def _of_others(self, stages: Sequence[Stage]) -> Area:
-        """Return the area of all that is no core of a layer with weights, nor its queue."""
-        cores = {layer.job.name for layer in self._layers}
-        queues = {top_name(name) for name in cores}
-        others = [
-            stage
-            for stage in stages
-            if stage.layer not in cores or (stage.folding is None and stage.core is None)
-            if stage.name not in queues or stage.unit != "Fifo"
-        ]
-        return _FRAME + chain_area(others, self._family)
+        return Balance(choices, paces.interval, area)
 
     def _area(self, chosen: _Combination) -> Area:
         """Return the area of a combination with that of all other stages."""

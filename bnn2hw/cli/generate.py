@@ -9,6 +9,8 @@ import typer
 
 from .. import api
 from ..errors import UsageError
+from ..plan.area import FAMILIES
+from ..plan.devices import CAPACITIES
 from ..report.tables import Table, number
 from .common import JsonOption, ModelArgument, progress, show, write_json
 
@@ -68,6 +70,26 @@ def generate(
         int | None,
         typer.Option(metavar="P", help="Of a network: lanes that compute parallel bases in turn."),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(CAPACITIES),
+            help="Of a network: choose style and folding of each layer for this device.",
+        ),
+    ] = None,
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            metavar="F", help="With --device: the least area of F images/s [the fastest that fits]."
+        ),
+    ] = None,
+    max_luts: Annotated[
+        int | None, typer.Option(metavar="N", help="With --device: logic cells to use at most.")
+    ] = None,
+    clock: Annotated[
+        float | None,
+        typer.Option(metavar="MHZ", help="With --device: clock that --target-fps counts at."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Build directory [build/NETWORK-LAYER...].")
     ] = None,
@@ -76,16 +98,19 @@ def generate(
     """Generate the hardware of layers, or of a whole network: Verilog, bench and scripts.
 
     Examples: `bnn2hw generate --layer conv3 --plan mst --pipeline 4`,
-    `bnn2hw generate --network --plan mst --pipeline 3 --scores`
+    `bnn2hw generate --network --plan mst --pipeline 3 --scores`,
+    `bnn2hw generate --network --device ecp5-25k --target-fps 100000`
     """
     if network == bool(layer):
         raise UsageError("give either --network or a --layer")
-    if not network and (
-        scores or any(x is not None for x in (beat, interval, choices, bases_parallel))
-    ):
-        raise UsageError(
-            "--scores, --beat, --interval, --choices and --bases-parallel belong to --network"
-        )
+    of_network = {
+        "--scores": scores or None, "--beat": beat, "--interval": interval, "--choices": choices,
+        "--bases-parallel": bases_parallel, "--device": device, "--target-fps": target_fps,
+        "--max-luts": max_luts, "--clock": clock,
+    }  # fmt: skip
+    stray = [option for option, value in of_network.items() if value is not None]
+    if not network and stray:
+        raise UsageError(f"leave {' and '.join(stray)} to --network")
     if network and target is not None:
         raise UsageError("--target belongs to --layer")
     model_network = api.load_network(model)
@@ -102,6 +127,10 @@ def generate(
                 scores=scores,
                 beat=beat,
                 bases_parallel=bases_parallel,
+                device=device,
+                target_fps=target_fps,
+                max_luts=max_luts,
+                clock=clock,
                 out=out,
                 progress=tell,
             )
@@ -139,14 +168,27 @@ def generate(
 
 
 def _show_network(build: api.NetworkBuild, json: Path | None) -> None:
+    families = list(FAMILIES)
     rows = [
-        [stage["name"], stage["layer"], stage["unit"], number(stage["cycles"])]
+        [
+            stage["name"], stage["layer"], stage["unit"], number(stage["cycles"]),
+            *(number(stage.get("estimate", {}).get(one, {}).get("luts")) for one in families),
+        ]
         for stage in build.stages
-    ]
-    show(Table(["stage", "layer", "component", "cycles"], rows, left=(0, 1, 2)), json_to=json)
+    ]  # fmt: skip
+    headers = ["stage", "layer", "component", "cycles"]
+    headers += [f"LUTs of {family}, estimated" for family in families]
+    show(Table(headers, rows, left=(0, 1, 2)), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(
             f"{build.beats} beats and {build.interval} cycles an image\n"
             f"{build.directory}: try 'bnn2hw simulate {build.directory}'"
         )
+        if build.sized is not None:
+            sized, area = build.sized, build.sized["estimate"]
+            typer.echo(
+                f"{sized['images_per_second']:,.0f} images/s at {sized['clock']:g} MHz; "
+                f"{area['cells']:,} logic cells and {area['block_rams']} block RAMs of "
+                f"{sized['device']}, estimated"
+            )
     write_json(json, build.to_json())

@@ -84,6 +84,10 @@ class Area:
         """Return both together."""
         return Area(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Area)))
 
+    def __sub__(self, other: Area) -> Area:
+        """Return what there is more."""
+        return Area(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(Area)))
+
     def cells(self, family: str) -> float:
         """Return the logic cells: TRELLIS_COMB of ECP5, ICESTORM_LC of iCE40."""
         if family == "ice40":

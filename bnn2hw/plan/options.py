@@ -19,7 +19,7 @@ from .layer_plan import LayerPlan
 
 __all__ = ["LayerOptions", "Option", "Planner"]
 
-Planner = Callable[[str, LinearLayer, str], LayerPlan]
+Planner = Callable[[Job, LinearLayer, str], LayerPlan]
 
 # No plan is expected to take fewer tables for each weight of distinct rows and columns: a layer
 # is not planned where a folding takes less.
@@ -67,7 +67,7 @@ class LayerOptions:
     pipeline
         Adder levels between registers, or None.
     plan
-        Plans a layer, by the names of its job and of a planner.
+        Plans the layer of a job, by the name of a planner.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class LayerOptions:
         word = self.job.output.channels * self.job.output.format.width
         queue = Area(word + 6, 2 * word + 2, word)
         for method in self._methods if self.job.turns == 1 else ():
-            plan = self._plan(self.job.name, self._layer, method)
+            plan = self._plan(self.job, self._layer, method)
             area = queue + core_area(plan.graph, plan.readout, self._pipeline, self._family)
             found.append(Option(Choice(plan.method), 1, area, area.cells(self._family)))
         return found
@@ -141,7 +141,7 @@ class LayerOptions:
         """Return the plan or the folding of a choice."""
         if choice.plan is None:
             return fold_job(self.job, choice.pes, choice.simd)
-        return self._plan(self.job.name, self._layer, choice.plan)
+        return self._plan(self.job, self._layer, choice.plan)
 
     def front(self, interval: int) -> list[Option]:
         """Return the options for an interval that no other one beats in cells and block RAMs.

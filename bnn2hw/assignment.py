@@ -1,0 +1,184 @@
+"""How the layers of a network are computed: choices made into plans and foldings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import UsageError
+from .model import LinearLayer
+from .plan import plan_layer
+from .plan.choices import Choice, read_choices
+from .plan.cost import plan_cost
+from .plan.folding import Folding, cheapest_folding, fold_job
+from .plan.jobs import Job, joined, linear_jobs, side_by_side, with_joined
+from .plan.layer_plan import LayerPlan
+
+__all__ = ["Assignment", "Plans", "assign", "chosen_in_file"]
+
+
+class Plans:
+    """Plans of layers, each made once.
+
+    Parameters
+    ----------
+    max_depth, complement
+        As for :func:`bnn2hw.plan.plan_layer`.
+    progress
+        Is told what is planned.
+    """
+
+    def __init__(
+        self, max_depth: int | None, complement: bool, progress: Callable[[str], None]
+    ) -> None:
+        self._max_depth, self._complement, self._progress = max_depth, complement, progress
+        self._found: dict[tuple[str, str], LayerPlan] = {}
+
+    def __call__(self, job: Job, layer: LinearLayer, method: str) -> LayerPlan:
+        """Return the plan of a job's layer by the name of a planner."""
+        if (job.name, method) not in self._found:
+            self._progress(f"{job.name}: plan {method}")
+            self._found[job.name, method] = plan_layer(
+                layer, job.inputs[0], method, max_depth=self._max_depth,
+                complement=self._complement,
+            )  # fmt: skip
+        return self._found[job.name, method]
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """How the layers with weights are computed.
+
+    Attributes
+    ----------
+    jobs
+        What the stages compute; layers that one graph spans are one.
+    works
+        Plans and foldings, by job.
+    choices
+        The choices that would give the same.
+    told
+        What the manifest says of each.
+    """
+
+    jobs: Sequence[Job]
+    works: Mapping[str, LayerPlan | Folding]
+    choices: Mapping[str, Choice]
+    told: Mapping[str, Mapping[str, object]]
+
+
+def chosen_in_file(path: Path, jobs: Sequence[Job]) -> tuple[list[Job], dict[str, Choice]]:
+    """Return the choices of a file, and the jobs as it wants them joined.
+
+    Raises
+    ------
+    UsageError
+        If the file makes no sense, or layers that take turns are to be spatial.
+    """
+    together = {joined(alike).name: alike for alike in side_by_side(jobs)}
+    every = [*jobs, *(joined(alike) for alike in together.values())]
+    sizes = {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(every)}
+    chosen = read_choices(path, sizes)
+    for job in jobs:
+        if job.turns > 1 and job.name in chosen and chosen[job.name].plan is not None:
+            raise UsageError("layers that take turns are folded", layer=job.name, file=path)
+    return with_joined(jobs, [together[name] for name in chosen if name in together]), chosen
+
+
+def assign(
+    jobs: Sequence[Job],
+    chosen: Mapping[str, Choice],
+    plans: Plans,
+    *,
+    interval: int | None,
+    plan: str,
+) -> Assignment:
+    """Return how each layer is computed: as chosen, else within an interval.
+
+    Spatial layers that read one edge and of which none was chosen become one where a graph over
+    the rows of all is estimated to take fewer tables.
+
+    Parameters
+    ----------
+    jobs
+        What the network computes.
+    chosen
+        The choices of some or all jobs with weights.
+    plans
+        Plans spatial layers.
+    interval, plan
+        Cycles that an image may take (None: every layer is spatial), and the planner, for jobs
+        without a choice.
+    """
+    found = {
+        job.name: _Work(job, layer, chosen.get(job.name) or _choose(job, layer, interval, plan))
+        for job, layer in linear_jobs(jobs)
+    }
+    for alike in list(side_by_side(jobs)):
+        works = [found[job.name] for job in alike]
+        if any(job.name in chosen for job in alike) or any(not work.plan for work in works):
+            continue
+        ((job, layer),) = linear_jobs([joined(alike)])
+        whole = _Work(job, layer, Choice(plan))
+        if whole.luts(plans) < sum(work.luts(plans) for work in works):
+            jobs = with_joined(jobs, [alike])
+            found[job.name] = whole
+    made = [(job.name, *found[job.name].make(plans)) for job, _ in linear_jobs(jobs)]
+    return Assignment(
+        jobs,
+        {name: work for name, work, _, _ in made},
+        {name: choice for name, _, choice, _ in made},
+        {name: told for name, _, _, told in made},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A job with weights, its first layer, and the choice for it."""
+
+    job: Job
+    layer: LinearLayer
+    choice: Choice
+
+    @property
+    def plan(self) -> str | None:
+        """Return the planner of a spatial one."""
+        return self.choice.plan
+
+    def luts(self, plans: Plans) -> int:
+        """Return the estimated tables of a spatial one."""
+        assert self.plan is not None
+        return plan_cost(
+            plans(self.job, self.layer, self.plan), self.layer, self.job.inputs[0]
+        ).luts
+
+    def make(self, plans: Plans) -> tuple[LayerPlan | Folding, Choice, dict[str, object]]:
+        """Return plan or folding, the choice that gives it, and what the manifest says of it."""
+        if self.plan is None:
+            folding = fold_job(self.job, self.choice.pes, self.choice.simd)
+            sizes = {"pes": folding.pes, "simd": folding.simd}
+            told = {"style": "folded", **sizes, "cycles": folding.cycles}
+            return folding, Choice(None, **sizes), told
+        plan = plans(self.job, self.layer, self.plan)
+        cost = plan_cost(plan, self.layer, self.job.inputs[0]).to_json()
+        return plan, Choice(plan.method), {"style": "spatial", "plan": plan.method, **cost}
+
+
+def _choose(job: Job, layer: LinearLayer, interval: int | None, plan: str) -> Choice:
+    """Return the cheapest folding for an interval; a spatial layer where there is none.
+
+    Layers that take turns are folded in any case, without an interval at once.
+    """
+    everything = Choice(None, layer.channels, layer.patch_size())
+    slowest = everything if job.turns > 1 else Choice(plan)
+    if interval is None:
+        return slowest
+    source = job.inputs[0]
+    count = job.output.size // job.output.channels
+    # Positions at which no window is due take a cycle each.
+    idle = max(source.size // source.channels - count, 0)
+    cycles = (interval // job.turns - idle) // count
+    if cycles < 2:
+        return slowest
+    return Choice(None, *cheapest_folding(layer, source, cycles))
