@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["CAPACITIES", "Capacity"]
 
-# Of the logic cells and flip-flops, and of the block RAMs, so many are used at most: nextpnr
-# routes designs of the networks here up to nine tenths of a device, and the estimates may be low.
-_LOGIC_MARGIN = 0.85
+# Of the block RAMs, so many are used at most.
 _MEMORY_MARGIN = 0.95
 
 
@@ -23,7 +21,9 @@ class Capacity:
     cells, flipflops, block_rams
         How many: TRELLIS_COMB, TRELLIS_FF and DP16KD, or ICESTORM_LC (both) and ICESTORM_RAM.
     clock
-        MHz that networks of the default pipeline reach on it with something to spare.
+        MHz that networks are sized for.
+    margin
+        Part of the logic cells and flip-flops that may be used.
     """
 
     family: str
@@ -31,20 +31,23 @@ class Capacity:
     flipflops: int
     block_rams: int
     clock: float
+    margin: float
 
     @property
     def usable(self) -> tuple[int, int, int]:
         """Return logic cells, flip-flops and block RAMs that a network may take."""
-        logic = int(self.cells * _LOGIC_MARGIN), int(self.flipflops * _LOGIC_MARGIN)
+        logic = int(self.cells * self.margin), int(self.flipflops * self.margin)
         return *logic, int(self.block_rams * _MEMORY_MARGIN)
 
 
-# The clock: nextpnr gives folded networks 62 to 71 MHz on ECP5 and 29 on the UP5K, whose logic is
-# about half as fast as the HX8K's (docs/networks.md); the UP5K divides its 48 MHz oscillator.
+# Clocks that nextpnr reaches with networks of the default pipeline (docs/networks.md): folded
+# digits take 93 % of the UP5K, route, and reach 14.8 MHz, and its boards have crystals of 12;
+# the HX8K is about twice as fast; TFC and LFC reach 71 and 62 MHz on ECP5, where more is left
+# free, as its wide words need the wires.
 CAPACITIES = {
-    "ecp5-25k": Capacity("ecp5", 24_288, 24_288, 56, 50.0),
-    "ecp5-45k": Capacity("ecp5", 43_848, 43_848, 108, 50.0),
-    "ecp5-85k": Capacity("ecp5", 83_640, 83_640, 208, 50.0),
-    "ice40-up5k": Capacity("ice40", 5_280, 5_280, 30, 24.0),
-    "ice40-hx8k": Capacity("ice40", 7_680, 7_680, 32, 40.0),
+    "ecp5-25k": Capacity("ecp5", 24_288, 24_288, 56, 50.0, 0.85),
+    "ecp5-45k": Capacity("ecp5", 43_848, 43_848, 108, 50.0, 0.85),
+    "ecp5-85k": Capacity("ecp5", 83_640, 83_640, 208, 50.0, 0.85),
+    "ice40-up5k": Capacity("ice40", 5_280, 5_280, 30, 12.0, 0.94),
+    "ice40-hx8k": Capacity("ice40", 7_680, 7_680, 32, 24.0, 0.94),
 }
