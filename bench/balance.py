@@ -17,7 +17,7 @@ from typing import Any
 
 from common import ROOT, network
 
-import bnn2hw
+from bnn2hw import api
 from bnn2hw.model import Network
 from bnn2hw.report.tables import Table, number
 
@@ -46,7 +46,7 @@ MARKERS = {
 def load(name: str) -> Network | None:
     """Return a network of the examples or the zoo; None where it is missing."""
     path = EXAMPLES / f"{name}.npz"
-    return bnn2hw.load_network(path) if path.exists() else network(name)
+    return api.load_network(path) if path.exists() else network(name)
 
 
 def error(estimate: float, measured: float) -> str:
@@ -64,8 +64,8 @@ def measure(names: list[str]) -> tuple[list[list[str]], list[list[str]]]:
         if found is None:
             print(f"{model} is missing: set BNN2HW_ZOO", file=sys.stderr)
             continue
-        build = bnn2hw.generate_network(found, **options, out=ROOT / "build" / "balance" / name)
-        for result in bnn2hw.synthesise_network(build.directory, families):
+        build = api.generate_network(found, **options, out=ROOT / "build" / "balance" / name)
+        for result in api.synthesise_network(build.directory, families):
             stages = [stage for stage in result.stages if stage.estimate]
             sums = [
                 (

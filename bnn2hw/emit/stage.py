@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A stream component of a network, and how images are cut into beats."""
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ __all__ = ["UNITS", "Beats", "Core", "Stage", "input_beats", "positions"]
 
 # A beat of the input holds a whole position where that is not wider, else so many bits.
 _BEAT_BITS = 64
-
-# What keeps Amaranth from warning of a component that is not elaborated.
-_USED = "_MustUse__used"
 
 # Units whose latency depends on what they compute.
 _STATED = ("AffineUnit", "FoldedCore", "LayerCore", "QuantizeUnit")
@@ -117,7 +115,6 @@ class Stage:
         if self.unit not in _STATED:
             return self
         made = self.component()
-        setattr(made, _USED, True)  # many are looked at, one network of them is built
         paces = *self.paces[:-1], replace(self.paces[-1], latency=made.latency)
         return replace(self, paces=paces, made=made)
 

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The core of a layer: an adder graph and its readout, lowered node by node."""
 
 from __future__ import annotations

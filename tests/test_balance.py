@@ -1,0 +1,202 @@
+"""The balance of a network: least area, fastest that fits, and what is said where nothing does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise, product
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnn2hw.accelerator import generate_network, synthesise_network
+from bnn2hw.api import load_network
+from bnn2hw.assignment import Plans, assign
+from bnn2hw.balance import PLANS, Balance, Goal, Problem, balance
+from bnn2hw.emit.stage import input_beats
+from bnn2hw.emit.stages import network_stages
+from bnn2hw.errors import PlanError, UsageError
+from bnn2hw.model import Layer, Network
+from bnn2hw.plan import devices
+from bnn2hw.plan.choices import read_choices
+from bnn2hw.plan.jobs import linear_jobs, network_jobs
+from bnn2hw.plan.options import LayerOptions, Option
+from tests.helpers import dense_network
+from tests.test_accelerator import residual_network, tiny_network
+
+
+def problem(network: Network, methods: Sequence[str] = ("direct", "mst")) -> Problem:
+    jobs = network_jobs(network)
+    stages = partial(
+        network_stages, network, jobs, beats=input_beats(network.input), pipeline=2, scores=False
+    )
+    return Problem(jobs, methods, 2, Plans(None, True, lambda text: None), stages)
+
+
+def cells(found: Balance, goal: Goal) -> float:
+    return found.area.cells(goal.capacity.family)
+
+
+def options_of(network: Network, family: str) -> list[list[Option]]:
+    """Return every option of every layer."""
+    plans = Plans(None, True, lambda text: None)
+    found = []
+    for job, layer in linear_jobs(network_jobs(network)):
+        layers = LayerOptions(job, layer, family, ("direct", "mst"), 2, plans)
+        found.append([*layers._folded, *layers._spatial])
+    return found
+
+
+@pytest.mark.parametrize("device", ["ecp5-25k", "ice40-hx8k"])
+@pytest.mark.parametrize("cycles", [2, 30, 400])
+def test_no_combination_is_smaller(device: str, cycles: int) -> None:
+    network = dense_network(12, 6)
+    network = dataclasses.replace(network, layers=(*network.layers, _second(network)))
+    goal = Goal(device, clock=1.0, fps=1e6 / cycles)
+    found = balance(problem(network), goal)
+    family = goal.capacity.family
+    areas = [
+        sum(option.cells for option in combination)
+        for combination in product(*options_of(network, family))
+        if all(option.cycles <= cycles for option in combination)
+    ]
+    chosen = [
+        next(o for o in options if o.choice == choice)
+        for options, choice in zip(options_of(network, family), found.choices.values(), strict=True)
+    ]
+    assert sum(option.cells for option in chosen) == min(areas)
+    assert found.interval <= cycles
+
+
+def _second(network: Network) -> Layer:
+    layer = dense_network(6, 5, name="out", seed=1).layers[0]
+    return dataclasses.replace(layer, inputs=(network.layers[0].name,))
+
+
+def test_block_rams_are_shared_by_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = balance(problem(load_network()), Goal("ecp5-25k", fps=2000))
+    assert free.area.block_rams >= 2
+    less = dataclasses.replace(devices.CAPACITIES["ecp5-25k"], block_rams=2)
+    monkeypatch.setitem(devices.CAPACITIES, "ecp5-25k", less)
+    found = balance(problem(load_network()), Goal("ecp5-25k", fps=2000))
+    assert found.area.block_rams <= less.usable[2] == 1
+    assert found.area.luts >= free.area.luts
+
+
+@pytest.mark.parametrize("network", [tiny_network(), residual_network()], ids=lambda n: n.name)
+def test_more_images_never_take_less(network: Network) -> None:
+    sizes = []
+    work = problem(network)
+    for fps in (1_000, 20_000, 100_000, 300_000, 800_000):
+        goal = Goal("ecp5-85k", fps=fps)
+        found = balance(work, goal)
+        assert found.interval <= (goal.interval or 0)
+        assert goal.holds(found.area)
+        sizes.append(cells(found, goal))
+    # Queues are no part of what is minimised.
+    assert all(b >= 0.97 * a for a, b in pairwise(sizes))
+
+
+@given(st.integers(1800, 9000))
+@settings(max_examples=8, deadline=None, derandomize=True)
+def test_the_fastest_that_fits_keeps_to_the_bound(most: int) -> None:
+    network = tiny_network()
+    goal = Goal("ecp5-25k", max_luts=most)
+    found = balance(problem(network), goal)
+    assert cells(found, goal) <= most
+    more = balance(problem(network), Goal("ecp5-25k", max_luts=2 * most))
+    assert more.interval <= found.interval
+    # The target that was reached takes no more.
+    again = Goal("ecp5-25k", fps=goal.hertz / found.interval, max_luts=most)
+    assert balance(problem(network), again).interval <= found.interval
+
+
+def test_what_cannot_be_reached_says_what_can() -> None:
+    work = problem(load_network(), PLANS)
+    with pytest.raises(PlanError, match=r"takes 64 cycles at least, .* leave 5; give --target"):
+        balance(work, Goal("ecp5-25k", fps=10_000_000))
+    with pytest.raises(PlanError, match=r"cells of 20,644.*give --target-fps \d+ or --device"):
+        balance(problem(load_network(), ("direct",)), Goal("ecp5-25k", fps=781_250))
+    with pytest.raises(PlanError, match=r"logic cells of 900 .*ecp5-25k; give .*more LUTs"):
+        balance(work, Goal("ecp5-25k", max_luts=900))
+
+
+def test_a_remedy_helps() -> None:
+    work = problem(load_network(), ("direct",))
+    with pytest.raises(PlanError) as caught:
+        balance(work, Goal("ecp5-25k", fps=781_250))
+    remedy = str(caught.value.remedy).split()
+    fps, device = remedy[2], remedy[-1]
+    assert balance(work, Goal("ecp5-25k", fps=float(fps))).interval > 64
+    assert balance(work, Goal(device, fps=781_250)).interval == 64
+    with pytest.raises(PlanError):
+        balance(work, Goal("ecp5-25k", fps=1.1 * float(fps)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "ecp5-12k"}, "there is no device 'ecp5-12k'; use ecp5-25k, "),
+        ({"device": "ecp5-25k", "fps": 0.0}, "a target of 0.0 makes no sense"),
+        ({"device": "ecp5-25k", "fps": float("nan")}, "a target of nan makes no sense"),
+        ({"device": "ecp5-25k", "fps": -1.0}, "a target of -1.0 makes no sense"),
+        ({"device": "ecp5-25k", "clock": float("inf")}, "a clock in MHz of inf makes no sense"),
+        ({"device": "ecp5-25k", "max_luts": 0}, "0 LUTs hold nothing"),
+    ],
+)
+def test_goals_that_make_no_sense(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Goal(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_fps": 10.0}, "belong to a device"),
+        ({"max_luts": 10}, "belong to a device"),
+        ({"device": "ecp5-25k", "interval": 64}, "sized to a device or computed as chosen"),
+        ({"device": "ecp5-25k", "choices": "x.toml"}, "sized to a device or computed as chosen"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        generate_network(tiny_network(), out=tmp_path / "out", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_choices_go_round(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build = generate_network(tiny_network(), device="ecp5-25k", target_fps=100_000, out=out)
+    assert build.sized is not None
+    assert build.sized["images_per_second"] >= 100_000
+    assert build.interval == build.sized["interval"]
+    written = out / "tiny" / "choices.toml"
+    again = generate_network(tiny_network(), choices=written, pipeline=3, out=tmp_path / "again")
+    assert again.interval == build.interval
+    assert (tmp_path / "again" / "tiny" / "choices.toml").read_text() == written.read_text()
+    jobs = network_jobs(tiny_network())
+    sizes = {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(jobs)}
+    work = assign(
+        jobs, read_choices(written, sizes), Plans(None, True, print), interval=None, plan="auto"
+    )
+    assert set(work.choices) == set(sizes)
+    assert all(set(stage["estimate"]) == {"ecp5", "ice40"} for stage in build.stages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+def test_estimates_are_near_what_yosys_counts(family: str, tmp_path: Path) -> None:
+    build = generate_network(load_network(), interval=20_000, out=tmp_path / "out")
+    (result,) = synthesise_network(build.directory, [family])
+    luts = sum(stage.estimate["luts"] for stage in result.stages if stage.estimate)
+    assert abs(luts / result.total.cells.luts - 1) < 0.15
+    registers = sum(stage.estimate["flipflops"] for stage in result.stages if stage.estimate)
+    assert abs(registers / result.total.cells.flip_flops - 1) < 0.15
+    for stage in result.stages:
+        if stage.estimate and stage.cells.luts >= 50:
+            assert abs(stage.estimate["luts"] / stage.cells.luts - 1) < 0.3, stage.name
