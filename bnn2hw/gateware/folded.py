@@ -31,7 +31,14 @@ class FoldedCore(wiring.Component):
     chunks.
 
     A core may have the weights of several layers, which take turns: each patch is for the next
-    of them. Few words of a memory are constants that a multiplexer chooses from.
+    of them.
+
+    Integers are added as bit planes: a bit agrees with the weight or not, so each plane is a
+    popcount, and the planes are shifted and added. With ``x = sum_b 2**b x_b``, ``w x`` is
+    ``sum_b 2**b xnor(x_b, w)``, less ``2**width - 1`` where w is -1; the plane of the sign of a
+    signed element counts negatively, so its bits are inverted. What is left over is a constant
+    of the channel. A conditional negation and an addition each would take two to three times
+    the tables (docs/groupnet.md).
 
     Latency from the first cycle of a patch to its output word: ``latency`` cycles, which are
     ``steps * folds + 3`` and those of the popcount.
@@ -99,18 +106,23 @@ class FoldedCore(wiring.Component):
         self._steps, self._folds = -(-self._inputs // simd), -(-self._channels // pes)
         self.cycles = self._steps * self._folds
         self._element = Shape(element_width, element_signed)
-        self._bits = self._element == unsigned(1)
-        self._pipeline = pipeline if self._bits else None
+        self._pipeline = pipeline
         level = CompressorTree({0: [simd]}, simd.bit_length()).level
         self._delay = Pipeline(self._pipeline).stage(level)
         self.latency = self.cycles + 3 + self._delay
-        self._value = _holding(*bounds)
         self._scale, self._output = 1, unsigned(1)
+        high = bounds[1]
+        left_over = np.zeros(len(weights), np.int64)
+        if bounds != (0, self._inputs):  # integers
+            high = self._steps * simd * ((1 << element_width) - 1)
+            left_over = self._left_over(weights)
+        self._value = unsigned(high.bit_length())
         if sums is None:
             # A level out of reach is as good as the nearest one that is.
-            constants = np.clip(constants, bounds[0], bounds[1] + 1)
+            constants = np.clip(constants + left_over, 0, high + 1)
         else:
             self._scale, self._output = sums[0], Shape(sums[1], sums[2])
+            constants = constants - left_over
         self._sums = sums is not None
         self._constant = _holding(int(constants.min()), int(constants.max()))
         self._weights = self._weight_words(weights)
@@ -130,9 +142,18 @@ class FoldedCore(wiring.Component):
             }
         )
 
+    def _left_over(self, weights: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return what the bit planes of a channel add to its sum, int64 (channels,)."""
+        negative = (weights == 0).sum(axis=1, dtype=np.int64)
+        if not self._element.signed:
+            return negative * ((1 << self._element.width) - 1)
+        # An inverted bit of the sign, of fillings too, is half the range; the rest is negated.
+        half = 1 << (self._element.width - 1)
+        return negative * (half - 1) + (self._steps * self._simd - negative) * half
+
     def _weight_words(self, weights: NDArray[np.uint8]) -> list[int]:
         """Return the words of the weight memory: turn by turn, row by row, chunk by chunk."""
-        # A filling input is 0, which disagrees with the weight 1 and adds nothing to a sum.
+        # A filling input is 0, which disagrees with the weight 1 and adds nothing.
         shape = self._turns, self._folds * self._pes, self._steps * self._simd
         full = np.ones(shape, np.uint8)
         full[:, : self._channels, : self._inputs] = weights.reshape(self._turns, -1, self._inputs)
@@ -259,32 +280,32 @@ class FoldedCore(wiring.Component):
         self, m: Module, platform: object, k: int, chunk: Value, weights: Value, go: Value
     ) -> Value:
         """Return what a processing element adds for a chunk."""
-        if self._bits:
-            equal = Signal(self._simd, name=f"equal{k}")
-            count = Signal(self._simd.bit_length(), name=f"count{k}")
-            m.d.comb += equal.eq(~(chunk ^ weights))
+        planes: list[Value] = []
+        width = self._element.width
+        for bit in range(width):
+            plane = Cat(chunk[n * width + bit] for n in range(self._simd))
+            inverted = self._element.signed and bit == width - 1
+            name = f"pe{k}" if width == 1 else f"pe{k}_plane{bit}"
+            equal = Signal(self._simd, name=f"{name}_equal")
+            count = Signal(self._simd.bit_length(), name=f"{name}_count")
+            m.d.comb += equal.eq(plane ^ weights if inverted else ~(plane ^ weights))
+            planes.append(count << bit)
             if isinstance(platform, SharedModules):
-                m.submodules[f"pe{k}"] = platform.instance(
+                m.submodules[name] = platform.instance(
                     self._simd, self._pipeline, i=equal, o=count,
                     advance=go if self._delay else None,
                 )  # fmt: skip
             else:
-                m.submodules[f"pe{k}"] = popcount = Popcount(self._simd, pipeline=self._pipeline)
+                m.submodules[name] = popcount = Popcount(self._simd, pipeline=self._pipeline)
                 m.d.comb += [
                     popcount.i.eq(equal),
                     popcount.advance.eq(go),
                     count.eq(popcount.o),
                 ]
-            return count
-        terms: list[Value] = []
-        for n in range(self._simd):
-            element = chunk.word_select(n, self._element.width)
-            element = element.as_signed() if self._element.signed else element
-            terms.append(Mux(weights[n], element, -element))
-        while len(terms) > 1:
-            pairs = [terms[n : n + 2] for n in range(0, len(terms), 2)]
-            terms = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
-        return terms[0]
+        while len(planes) > 1:
+            pairs = [planes[n : n + 2] for n in range(0, len(planes), 2)]
+            planes = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+        return planes[0]
 
     def _result(self, value: Value, constant: Value) -> Value:
         """Return the output of a channel."""

@@ -38,7 +38,7 @@ def unit(plan: Folding, form: Any, pipeline: int | None) -> FoldedCore:
     st.integers(1, 3),
     st.integers(1, 10),
     st.integers(1, 20),
-    st.sampled_from([BIPOLAR, Integer(0, 5), Integer(-4, 3)]),
+    st.sampled_from([BIPOLAR, Integer(0, 5), Integer(-4, 3), Integer(0, 1), Integer(-1, 0)]),
     st.sampled_from([-1, 0, 1]),
     st.booleans(),
     st.sampled_from([None, 1, 2]),
