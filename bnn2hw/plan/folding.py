@@ -124,7 +124,7 @@ def folding_luts(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> flo
     inputs, width = int(layer.weights[0].size), source.format.width
     bits = isinstance(source.format, Bipolar)
     accumulator = inputs.bit_length() + (0 if bits else width)
-    lane = simd * (1 if bits else width + 1)
+    lane = simd * width
     multiplexer = 0.75 * layer.patch_size() * width if simd < layer.patch_size() else 0
     return pes * (lane + 3 * accumulator) + multiplexer + layer.channels / 2
 

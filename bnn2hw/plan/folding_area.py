@@ -63,16 +63,13 @@ class FoldingArea:
         channels, inputs = work.weights.shape
         classes, turns = len(work.constants), work.turns
         steps, folds = -(-inputs // simd), -(-channels // turns // pes)
-        value = max(work.bounds[1].bit_length() + (work.bounds[0] < 0), 1)
+        value = (inputs * ((1 << width) - 1)).bit_length()
         out = 1 if work.sums is None else work.sums[1]
         chunks = self._chunks(pes, folds)
         base, lane, adding, holding = _TABLES[family]
-        if width == 1:
-            summing = lane * simd
-            part = simd.bit_length()
-        else:
-            summing = adding * (adder_bits(simd, width + 1) + simd * (width + 1))
-            part = width + 1 + (simd - 1).bit_length()
+        # A popcount for each bit of an element, and what adds them.
+        summing = width * lane * simd + adding * adder_bits(width, simd.bit_length())
+        part = width - 1 + simd.bit_length()
         weights = rom_area(family, pes * simd, turns * folds * steps)
         constants = rom_area(
             family, pes * self._constant_bits, classes * turns * folds,
