@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gateware.affine import signed_digits
+from ..gateware.affine import equal_weights, signed_digits
 from ..gateware.sums import interval_shape
 from ..gateware.window import Windows
 from ..plan.area import FAMILIES, Area, counter_area, memory_area, multiplexer_luts
@@ -188,11 +188,18 @@ def _affine(options: Options, family: str) -> Area:
     for channel in range(channels):
         terms: list[int] = []
         low = high = 0
+        rows: list[list[int]] = weights[:, :, channel].tolist()
+        for members in equal_weights(rows):
+            first = members[0][0]
+            digits = max((signed_digits(row[first]) for row in rows), key=len)
+            width = widths[first]
+            if len(members) > 1:  # they are added first
+                added = [widths[n] for n, _ in members]
+                width = max(added) + (len(added) - 1).bit_length()
+                total += _sum(added, width, family)
+            terms += [width] * len(digits)
         for n in range(inputs):
-            numbers = weights[:, n, channel].tolist()
-            digits = max((signed_digits(int(k)) for k in numbers), key=len)
-            terms += [widths[n]] * len(digits)
-            ends = [int(k) * end for k in numbers for end in options["intervals"][n]]
+            ends = [row[n] * end for row in rows for end in options["intervals"][n]]
             low, high = low + min(ends), high + max(ends)
         result = interval_shape(low, high).width
         if offset[:, channel].any():

@@ -1,9 +1,11 @@
+# amaranth: UnusedElaboratable=no
 """Weighted sums of several streams, channel by channel: shifted, rounded, saturated."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -15,7 +17,7 @@ from .pipeline import Pipeline, advance_stream, delayed
 from .sums import SignedSum, Term, interval_shape
 from .turns import Turn
 
-__all__ = ["AffineUnit", "signed_digits"]
+__all__ = ["AffineUnit", "equal_weights", "signed_digits"]
 
 
 def signed_digits(number: int) -> list[tuple[int, int]]:
@@ -42,11 +44,12 @@ class AffineUnit(wiring.Component):
     rounds half up. A beat is taken when all inputs have one, and from all of them.
 
     Weights are canonical signed digits: a power of two is wires, and all digits of a channel are
-    terms of one compressor tree, whose constant holds offset and half. No product is shared, as
-    no two channels read the same element. Zeros that end all weights of a channel are left out
-    with the bits of the shift that they fill. A channel saturates only on the side where its
-    exact interval leaves the format, by a test of the top bits where the bound is 0 or the end of
-    a two's complement interval: a ReLU costs its sign test alone.
+    terms of one compressor tree, whose constant holds offset and half. Inputs of a channel whose
+    weights are equal, or opposite, are added first, so that a mean has the digits of 1/K once;
+    nothing else is shared, as no two channels read the same element. Zeros that end all weights
+    of a channel are left out with the bits of the shift that they fill. A channel saturates only
+    on the side where its exact interval leaves the format, by a test of the top bits where the
+    bound is 0 or the end of a two's complement interval: a ReLU costs its sign test alone.
 
     Several sets of constants may take turns, one a beat. A weight that differs between them has
     digits of radix 4, -2 to 2, and the turn chooses what each adds: a lookup table a bit.
@@ -71,6 +74,8 @@ class AffineUnit(wiring.Component):
 
     Attributes
     ----------
+    additions
+        Two-operand additions that the sums of all channels stand for, constants left out.
     level
         Adder levels from input to output.
     latency
@@ -106,6 +111,7 @@ class AffineUnit(wiring.Component):
                 weights.transpose(2, 0, 1).tolist(), (offset + half).T.tolist(), strict=True
             )
         ]
+        self.additions = sum(channel.additions for channel in self._channels)
         self.level = max(channel.level for channel in self._channels)
         self.latency = self._pipeline.stage(self.level) + 1
         self._elements = [interval_shape(*interval) for interval in intervals]
@@ -196,19 +202,22 @@ class _Channel:
         ]
         self._bounds = interval_shape(low >> self._shift, high >> self._shift)
         self._sum: SignedSum | None = None
-        self.sum_level = self.level = 0
+        self.sum_level = self.level = self.additions = 0
         if self.constant is not None:
             return
-        size = sum(interval_shape(*interval).width for interval in intervals)
+        shapes = [interval_shape(*interval) for interval in intervals]
+        starts = [0, *accumulate(shape.width for shape in shapes)]
+        elements = list(zip(shapes, starts, strict=False))
+        size = starts[-1]
         self._chosen: list[_Chosen] = []
+        self._shared: list[SignedSum] = []
+        self._products: list[SignedSum] = []
         terms: list[Term] = []
-        start = 0
-        for interval, *turns in zip(intervals, *weights, strict=True):
-            shape = interval_shape(*interval)
-            if len(set(turns)) == 1:
-                digits = signed_digits(turns[0])
-                terms += [Term(shape, sign, shift, start=start) for sign, shift in digits]
-            else:
+        groups = equal_weights(weights)
+        for members in groups:
+            turns = [row[members[0][0]] for row in weights]
+            (shape, start), level = elements[members[0][0]], 0
+            if len(set(turns)) > 1:
                 for at, row in enumerate(zip(*_radix4(turns), strict=True)):
                     if any(row):
                         self._chosen.append(_Chosen(shape, start, row, 2 * at))
@@ -216,8 +225,22 @@ class _Channel:
                             c + ((digit < 0) << 2 * at)
                             for c, digit in zip(constants, row, strict=True)
                         ]
-            start += shape.width
+                continue
+            digits, place = signed_digits(turns[0]), start
+            if len(members) > 1:
+                ends_of_sum = (
+                    sum(end(sign * value for value in intervals[k]) for k, sign in members)
+                    for end in (min, max)
+                )
+                shape = interval_shape(*ends_of_sum)
+                alike = [Term(elements[k][0], sign, start=elements[k][1]) for k, sign in members]
+                shared = SignedSum(alike, shape=shape, size=size, pipeline=pipeline, shallow=True)
+                self._shared.append(shared)
+                self._products += [shared] * len(digits)
+                level, place = shared.level, None
+            terms += [Term(shape, sign, shift, level, place) for sign, shift in digits]
         terms += [Term(chosen.shape, 1, chosen.shift) for chosen in self._chosen]
+        self.additions = len(terms) - 1 + len(intervals) - len(groups) if terms else 0
         self._constants = constants
         varies = len(set(constants)) > 1
         if varies:
@@ -255,15 +278,20 @@ class _Channel:
         assert self._sum is not None
         m.submodules[name] = self._sum
         data = Cat(elements)
+        for k, shared in enumerate(self._shared):
+            m.submodules[f"{name}_shared{k}"] = shared
+            m.d.comb += [shared.data.eq(data), shared.advance.eq(advance)]
         if hasattr(self._sum, "data"):
             m.d.comb += self._sum.data.eq(data)
         m.d.comb += self._sum.advance.eq(advance)
         ports = [port for port in self._sum.signature.members if port not in _FIXED]
-        for k, port in enumerate(ports):
-            if k < len(self._chosen):
-                value = self._chosen[k].value(m, f"{name}_digit{k}", data, turn)
-            else:
-                value = turn.constant(m, f"{name}_constant", self._constants)
+        values: list[Value] = [product.o for product in self._products]
+        values += [
+            chosen.value(m, f"{name}_digit{k}", data, turn) for k, chosen in enumerate(self._chosen)
+        ]
+        if len(values) < len(ports):
+            values.append(turn.constant(m, f"{name}_constant", self._constants))
+        for port, value in zip(ports, values, strict=True):
             m.d.comb += getattr(self._sum, port).eq(value)
         shifted = Signal(self._bounds, name=f"{name}_shifted")
         m.d.comb += shifted.eq(self._sum.o >> self._shift)
@@ -280,6 +308,21 @@ class _Channel:
 
 
 _FIXED = ("data", "advance", "o")
+
+
+def equal_weights(weights: Sequence[Sequence[int]]) -> list[list[tuple[int, int]]]:
+    """Return the inputs in groups, each with its sign beside the first of its group.
+
+    Those of a group are added before they are multiplied: their weights have several digits, and
+    are equal or opposite, in all turns. ``weights`` are (turns, inputs).
+    """
+    groups: dict[object, list[tuple[int, int]]] = {}
+    for number, turns in enumerate(zip(*weights, strict=True)):
+        alike = len(set(turns)) == 1 and len(signed_digits(turns[0])) > 1
+        members = groups.setdefault(abs(turns[0]) if alike else (number,), [])
+        first = weights[0][members[0][0]] if members else turns[0]
+        members.append((number, 1 if first == turns[0] else -1))
+    return list(groups.values())
 
 
 def _clipped(value: Value, span: tuple[int, int], form: tuple[int, int]) -> Value:

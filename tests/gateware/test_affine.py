@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back.rtlil import convert
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -95,7 +96,7 @@ def cases(draw: st.DrawFn) -> Case:
     formats = draw(st.lists(st.sampled_from(FORMATS), min_size=1, max_size=3))
     channels = draw(st.integers(1, 3))
     columns = draw(st.sampled_from([1, channels]))
-    weight = st.sampled_from([-37, -8, -3, -1, 0, 1, 2, 7, 23, 64])
+    weight = st.sampled_from([-37, -8, -3, -1, 0, 1, 2, 7, 23, 37, 64])
     weights = draw(st.lists(st.lists(weight, min_size=columns, max_size=columns),
                             min_size=len(formats), max_size=len(formats)))  # fmt: skip
     offset = draw(st.lists(st.integers(-90, 90), min_size=columns, max_size=columns))
@@ -143,6 +144,34 @@ def test_relu_and_copies_are_no_adders(pipeline: int | None) -> None:
     assert make([wide] * 3, [[3], [-2], [5]], [7], 3, wide, 1).check(stalls=(0.0,)) == 5
 
 
+@pytest.mark.parametrize(
+    ("weights", "shift", "additions"),
+    [
+        ([[4]], 2, 0),
+        ([[1], [-8]], 0, 1),
+        ([[1]] * 4, 2, 3),
+        # 1/3 has 9 digits: three inputs are added once, and not once for each of them
+        ([[43691]] * 3, 17, 2 + 8),
+        ([[43691], [-43691], [43691]], 17, 2 + 8),
+        ([[5], [3], [-5]], 3, 1 + 1 + 2),
+        # a gate: 0.34375 and its complement
+        ([[11], [21]], 5, 3 + 3 - 1),
+    ],
+)
+@pytest.mark.parametrize("pipeline", [None, 1])
+def test_constants_are_shared_additions_and_no_multiplications(
+    weights: list[list[int]], shift: int, additions: int, pipeline: int | None
+) -> None:
+    """As many two-operand additions as the canonical signed digits say, in each of two channels."""
+    wide = Integer(-8, 7)
+    case = make([wide] * len(weights), weights, [0], shift, Integer(-64, 63), 2, pipeline=pipeline)
+    unit = case.unit()
+    assert unit.additions == 2 * additions
+    text = convert(unit, name="top")
+    assert "cell $mul" not in text
+    case.check()
+
+
 def test_unreachable_formats_are_constants() -> None:
     case = make([Integer(0, 3)], [[1, -1, 0]], [8, -3, 4], 0, Integer(0, 7), 3)
     assert case.check(stalls=(0.0,)) == 0
@@ -176,6 +205,7 @@ TRIALS = (
     make([Integer(0, 15)], [[8]], [4], 1, Integer(3, 50), 1, count=12, pipeline=1),
     make([Integer(-8, 7)], [[3]], [-1], 1, Integer(-9, 9), 1, count=16),
     make([Integer(-8, 7)] * 2, [[1], [-2]], [0], 0, Integer(-30, 30), 1, pipeline=1),
+    make([Integer(-8, 7)] * 3, [[3], [-3], [3]], [1], 1, Integer(-40, 40), 1, pipeline=1),
 )
 
 
