@@ -4,8 +4,9 @@
 
 The binary part is exact: 20 binary convolutions, the residual stream between them. What stands
 before and behind it is float, and becomes fixed point here: the batch norm of the pixels, the first
-convolution, whose weights are twelve planes of signs, and the last batch norm, ReLU, average and
-dense layer. --binary leaves these out: bits in, the last residual sums out.
+convolution and the last dense layer, whose weights are twelve planes of signs each, and between
+them the last batch norm, ReLU and average. --binary leaves these out: bits in, the last residual
+sums out.
 
 The golden model's residual sums are compared with those that came with the network, its classes
 with those of the float network; then every word on every edge of the hardware, for the first
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from bnn2hw.model import (
     BinaryDense,
     Integer,
     Layer,
+    LinearLayer,
     Network,
     Samples,
     SumPool,
@@ -46,13 +48,14 @@ HERE = Path(__file__).parent
 ZOO = Path(os.environ.get("BNN2HW_ZOO", HERE.parents[2] / "shared" / "zoo"))
 NAME = "bmxnet_resnet18_cifar10"
 UNITS = [f"stage{stage}_unit{unit}" for stage in (1, 2, 3, 4) for unit in (1, 2)]
-# Bits behind the point of the streams that are rounded, and planes of signs of a real weight. With
+# Bits behind the point of the pixels' batch norm, and planes of signs of a real weight. With
 # two bits less of each one class of the eight is another: a bit behind the first convolution that
 # differs moves all that follows.
 FRACTION = 10
 WEIGHT_BITS = 12
 
 Arrays = Mapping[str, NDArray[np.float32]]
+Vector = NDArray[np.floating]
 
 
 def norm(arrays: Arrays, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -65,60 +68,66 @@ def norm(arrays: Arrays, name: str) -> tuple[NDArray[np.float64], NDArray[np.flo
     return slope, beta - mean * slope
 
 
-def line(
-    name: str,
-    sources: Mapping[str, Tensor],
-    slopes: list[NDArray[np.float64]],
-    intercept: NDArray[np.float64],
-    *,
-    relu: bool = False,
-) -> Affine:
-    """Return a weighted sum of edges in fixed point, which never saturates."""
-    most = [max(-source.format.low, source.format.high) for source in sources.values()]
-    unit = 2.0**FRACTION
-    coefficients = fixed_line([slope * unit for slope in slopes], intercept * unit, most)
-    layer = Affine(name, tuple(sources), *coefficients, Integer(0, 0))
-    low, high = layer.sum_bounds(*sources.values())
-    least = 0 if relu else int(low.min()) >> layer.shift
-    return replace(layer, format=Integer(least, int(high.max()) >> layer.shift, FRACTION))
+def total(name: str, planes: Sequence[LinearLayer], source: Tensor, offset: Vector) -> Affine:
+    """Return the sums of layers with planes of signs as those of one layer, plus an offset.
+
+    An edge has 32 bits at most: last places beyond are rounded off.
+    """
+    powers = 1 << np.arange(len(planes))[:, None]
+    names = tuple(plane.name for plane in planes)
+    layer = Affine(name, names, powers, np.rint(offset).astype(np.int64), 0, Integer(0, 0))
+    low, high = layer.sum_bounds(*(plane.output(source) for plane in planes))
+    ends = int(low.min()), int(high.max())
+    shift = max(max(end.bit_length() for end in ends) - 31, 0)
+    return replace(layer, shift=shift, format=Integer(*(end >> shift for end in ends)))
 
 
 def front(arrays: Arrays, source: Tensor) -> list[Layer]:
     """Return the layers from pixels to the input bits of the first unit."""
     slope, intercept = norm(arrays, "bn_data")
-    data = line("data", {"input": source}, [slope], intercept)
-    weights = arrays["float_conv0_weight"].transpose(0, 2, 3, 1)
-    planes, steps = sign_planes(weights, WEIGHT_BITS)
-    convs = [
+    unit = 2.0**FRACTION
+    data = Affine(
+        "data", ("input",), *fixed_line([slope * unit], intercept * unit, [255]), Integer(0, 0)
+    )
+    low, high = (bounds >> data.shift for bounds in data.sum_bounds(source))
+    data = replace(data, format=Integer(int(low.min()), int(high.max()), FRACTION))
+    signs, steps = sign_planes(arrays["float_conv0_weight"].transpose(0, 2, 3, 1), WEIGHT_BITS)
+    planes = [
         BinaryConv(f"conv0_{k}", ("data",), plane, None, padding=(1, 1, 1, 1))
-        for k, plane in enumerate(planes)
+        for k, plane in enumerate(signs)
     ]
-    powers = 1 << np.arange(WEIGHT_BITS)[:, None]
-    names = tuple(conv.name for conv in convs)
-    total = Affine("conv0", names, powers, np.zeros(1, np.int64), 0, Integer(0, 0))
-    low, high = total.sum_bounds(*(conv.output(data.output(source)) for conv in convs))
-    total = replace(total, format=Integer(int(low.min()), int(high.max())))
+    sums = total("conv0", planes, data.output(source), np.zeros(1))
     # A bit is 1 where slope * sum + intercept >= 0.
     slope, intercept = norm(arrays, "stage1_unit1_bn1")
-    bound = -intercept / (slope * steps / 2**FRACTION)
+    bound = -intercept / (slope * steps / unit)
     rising = slope > 0
     level = np.where(rising, np.ceil(bound), np.floor(bound)).astype(np.int64)
     bits = Threshold(np.where(rising, 1, -1).astype(np.int8), level)
-    return [data, *convs, total, Binarize("bits", ("conv0",), bits)]
+    return [data, *planes, sums, Binarize("bits", ("conv0",), bits)]
 
 
 def head(arrays: Arrays, source: Tensor) -> list[Layer]:
-    """Return the layers from the last residual sums to the class."""
+    """Return the layers from the last residual sums to the class.
+
+    A ReLU lets a positive factor pass, so the slopes of the batch norm go to the weights of the
+    dense layer, and its intercepts are integers beside the sums.
+    """
     slope, intercept = norm(arrays, "bn1")
-    normal = line("bn1", {UNITS[-1]: source}, [slope], intercept, relu=True)
+    facing = np.sign(slope).astype(np.int64)[None]
+    offset = np.rint(intercept / np.abs(slope)).astype(np.int64)
+    normal = Affine("bn1", (UNITS[-1],), facing, offset, 0, Integer(0, 0))
+    normal = replace(normal, format=Integer(0, int(normal.sum_bounds(source)[1].max())))
     pool = SumPool("pool", ("bn1",), (4, 4), (4, 4))
-    planes, steps = sign_planes(arrays["float_fc1_weight"], WEIGHT_BITS)
-    dense = [BinaryDense(f"fc1_{k}", ("pool",), plane) for k, plane in enumerate(planes)]
-    pooled = pool.output(normal.output(source))
-    sums = {layer.name: layer.output(pooled) for layer in dense}
-    slopes = [steps * 2.0**k / (16 << FRACTION) for k in range(WEIGHT_BITS)]
-    scores = line("fc1", sums, slopes, arrays["float_fc1_bias"].astype(np.float64))
-    return [normal, pool, *dense, scores, Argmax("class", ("fc1",))]
+    weights = arrays["float_fc1_weight"] * np.abs(slope)
+    signs, (step,) = sign_planes(weights.reshape(1, -1), WEIGHT_BITS)
+    planes = [
+        BinaryDense(f"fc1_{k}", ("pool",), plane.reshape(weights.shape))
+        for k, plane in enumerate(signs)
+    ]
+    # The pool is a sum of 16.
+    offset = arrays["float_fc1_bias"] * 16 / step
+    scores = total("fc1", planes, pool.output(normal.output(source)), offset)
+    return [normal, pool, *planes, scores, Argmax("class", ("fc1",))]
 
 
 def whole(binary: Network, arrays: Arrays) -> Network:
