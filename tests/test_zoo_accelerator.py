@@ -1,4 +1,4 @@
-"""TFC on its hardware, with real images; the fixed point around the binary part of ResNet-18."""
+"""TFC and CNV on their hardware; the fixed point around the binary part of ResNet-18."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def test_tfc(zoo: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.zoo
-def test_popcounts_of_tfc(zoo: Path, tmp_path: Path) -> None:
-    told = run(zoo, "popcounts.py", "tfc", "--interval", "64", "--out", tmp_path / "out")
-    assert "808 popcounts are those of the zoo" in told
-    assert "4 images at 64 cycles: 32 words on edges as expected" in told
+def test_popcounts_of_cnv(zoo: Path, tmp_path: Path) -> None:
+    told = run(zoo, "popcounts.py", "cnv", "--interval", "32400", "--out", tmp_path / "out")
+    assert "570,408 popcounts are those of the zoo" in told
+    assert "4 images at 32272 cycles: 16,412 words on edges as expected" in told
 
 
 @pytest.mark.slow
