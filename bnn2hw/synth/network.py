@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -30,14 +28,15 @@ Progress = Callable[[str], None]
 
 # Processes of Yosys side by side: one a core, but a big stage takes a GiB.
 _MOST_PROCESSES = 8
-_CELL = re.compile(r"^  cell \\?(\S+) ", re.MULTILINE)
-# The libraries of cells and the stages' black boxes come with the joins; stages take their place.
+# The comment in a script behind which it makes tables of gates.
+_TABLES = re.compile(r"^# From here on the whole.*\n", re.MULTILINE)
+# An empty part brings the libraries of cells along; what joins the stages takes its place.
 _JOIN = """\
-read_rtlil joins.il
-read_rtlil -overwrite stages.il
-hierarchy -check -top {part}
+{gates}
+read_rtlil -overwrite gates.il
 flatten
-opt_clean
+opt -fast
+{tables}
 rename {part} {top}
 tee -q -o figures.json stat -json
 write_json netlist.json
@@ -79,8 +78,8 @@ class NetworkSynthesis:
     stages
         Each stage, and last what joins them.
     total
-        Of the joined netlist, without levels. It may hold fewer cells than the stages: what
-        nothing reads goes with the joining.
+        Of the whole, without levels. It holds fewer cells than the stages together: what two of
+        them do in a row may be one table, and what nothing reads goes.
     types
         Its cells by type.
     """
@@ -103,11 +102,12 @@ def netlist_file(directory: Path, target: str) -> Path:
 def synthesise_network(
     directory: Path, target: str, *, progress: Progress = lambda text: None
 ) -> NetworkSynthesis:
-    """Synthesise each stage of a network by the target's script, and join the netlists.
+    """Synthesise each stage of a network by the target's script, and all of it from their gates.
 
-    Nothing is optimised across stages, so each computes what its RTLIL says. Equal stages are
-    synthesised once. Netlists are kept in ``results/stages`` by content (RTLIL, script, version
-    of Yosys) and serve again, also after the build was generated anew with other stages.
+    A stage is counted as it is alone. Its gates, before they are made tables, are joined with
+    those of the others: making tables of the whole saves those at the seams. Equal stages are
+    synthesised once. Gates are kept in ``results/stages`` by content (RTLIL, script, version of
+    Yosys) and serve again, also after the build was generated anew with other stages.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def synthesise_network(
     described = {stage["name"]: stage for stage in manifest["stages"]}
     parts = split_network(text, top, described)
     results = directory / "results"
-    work = _Work(yosys, version, results, target, _part_script(script, top))
+    work = _Work(yosys, version, results, target, *_part_scripts(script, top))
     start = time.perf_counter()
     try:
         work.stages.mkdir(parents=True, exist_ok=True)
@@ -172,29 +172,29 @@ def _told(part: Part, described: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{part.name} ({described[part.name]['unit']})"
 
 
-def _part_script(script: str, top: str) -> str:
-    """Return what a script does with the Verilog of a network, for the RTLIL of a part.
+def _part_scripts(script: str, top: str) -> tuple[str, str]:
+    """Return what a script does with a network, for the RTLIL of a part: to gates, and from there.
 
     Raises
     ------
     SynthesisError
-        If the script does not read that Verilog, or not name that top.
+        If the script does not read the network's Verilog, name its top and say where tables are
+        made.
     """
-    read, reads = re.subn(
-        rf"^read_verilog {re.escape(top)}\.v$",
-        # What a bench wants kept of the joins is kept until here, as in the Verilog.
-        f"read_rtlil {PART}.il\nattrmap -remove keep",
-        script,
-        flags=re.MULTILINE,
-    )
-    named, names = re.subn(rf"(?<=-top ){re.escape(top)}\b", PART, read)
-    if not reads or not names:
+    # What a bench wants kept of the joins is kept until here, as in the Verilog.
+    read = f"read_rtlil {PART}.il\nattrmap -remove keep\n"
+    source = re.compile(rf"^read_verilog {re.escape(top)}\.v\n", re.MULTILINE)
+    tops = re.compile(rf"(?<=-top ){re.escape(top)}\b")
+    halves = _TABLES.split(script)
+    if len(halves) != 2 or not source.search(halves[0]) or not tops.search(halves[0]):
         raise SynthesisError(
-            f"the script does not read {top}.v or not name its top", remedy="generate it again"
+            f"the script does not read {top}.v, name its top and say where tables are made",
+            remedy="generate the build again",
         )
-    # Counts are taken from the joined netlist; whence a cell comes would name folders.
-    work = re.sub(r"^tee .*\n", "", named, flags=re.MULTILINE)
-    return f"{work}attrmap -remove src\nattrmap -modattr -remove src\n"
+    # Cells are counted in the end; whence they come would name folders.
+    plain = (re.sub(r"^tee .*\n", "", tops.sub(PART, half), flags=re.MULTILINE) for half in halves)
+    gates, tables = plain
+    return f"{source.sub(read, gates)}attrmap -remove src\nattrmap -modattr -remove src\n", tables
 
 
 @dataclass(frozen=True)
@@ -207,15 +207,16 @@ class _Work:
         Which one.
     results
         The folder of what was measured.
-    target, script
-        The target, and its script for a part.
+    target, gates, tables
+        The target, its script for a part as far as gates, and from there to cells.
     """
 
     yosys: Yosys
     version: str
     results: Path
     target: str
-    script: str
+    gates: str
+    tables: str
 
     @property
     def stages(self) -> Path:
@@ -223,19 +224,16 @@ class _Work:
         return self.results / "stages"
 
     def kept(self, part: Part) -> Path:
-        """Return where the netlist of a part lies, by all that decides it."""
-        content = "\0".join([part.text, self.script, self.version, "" if part.name else "joins"])
+        """Return where the gates of a part lie, by all that decides them.
+
+        Beside them lies the file of its cells by type.
+        """
+        content = "\0".join([part.text, self.gates, self.tables, self.version])
         return self.stages / f"{self.target}-{hashlib.sha256(content.encode()).hexdigest()[:32]}.il"
 
-    def cells(self, part: Part) -> Counter[str]:
-        """Return the cells of a part's netlist by type."""
-        found = re.search(
-            rf"^module \\{PART}$.*?^end$",
-            self.kept(part).read_text(encoding="utf-8"),
-            re.MULTILINE | re.DOTALL,
-        )
-        assert found is not None, "a netlist without its module"
-        return Counter(_CELL.findall(found[0]))
+    def cells(self, part: Part) -> dict[str, int]:
+        """Return the cells of a part by type."""
+        return dict(json.loads(self.kept(part).with_suffix(".json").read_text(encoding="utf-8")))
 
     def synthesise(
         self, parts: Sequence[Part], told: Callable[[Part], str], network: str, progress: Progress
@@ -243,8 +241,10 @@ class _Work:
         """Synthesise what is not kept, side by side, and return the seconds of each netlist."""
         wanted = {self.kept(part): part for part in parts}
         missing = {path: part for path, part in wanted.items() if not path.is_file()}
-        for stale in set(self.stages.glob(f"{self.target}-*.il")) - set(wanted):
-            stale.unlink()
+        names = {path.stem for path in wanted}
+        for stale in self.stages.glob(f"{self.target}-*"):
+            if stale.stem not in names:
+                stale.unlink()
         if not missing:
             return {}
         what = f"{network}: Yosys for {self.target}"
@@ -273,26 +273,31 @@ class _Work:
         return seconds
 
     def _run(self, part: Part, kept: Path, stop: Event) -> float:
-        """Synthesise a part, keep its netlist, and return the seconds that it took."""
+        """Synthesise a part, keep gates and counts, and return the seconds that it took."""
         start = time.perf_counter()
+        script = (
+            f"{self.gates}write_rtlil -selected gates.il\n"
+            f"{self.tables}tee -q -o figures.json stat -json\n"
+        )
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             (work / f"{PART}.il").write_text(part.text, encoding="utf-8")
-            write = "write_rtlil -selected" if part.name else "write_rtlil"
             try:
-                self.yosys.run(f"{self.script}\n{write} out.il\n", work, stop=stop)
+                self.yosys.run(script, work, stop=stop)
             except ToolError as error:
                 raise SynthesisError(
                     f"target {self.target}: {error.what}", layer=part.name or part.module
                 ) from None
-            write_atomically(kept, (work / "out.il").read_text(encoding="utf-8"))
+            counts = {k: v for k, v in _counts(work).items() if k not in part.boxes}
+            write_atomically(kept.with_suffix(".json"), json.dumps(counts) + "\n")
+            write_atomically(kept, (work / "gates.il").read_text(encoding="utf-8"))
         return time.perf_counter() - start
 
     def join(
         self, parts: Sequence[Part], top: str, network: str, progress: Progress
     ) -> tuple[dict[str, Any], bool]:
-        """Join the netlists and return cells by type, and whether it had to be done."""
-        script = _JOIN.format(part=PART, top=top)
+        """Make cells of all gates, return them by type, and whether it had to be done."""
+        script = _JOIN.format(part=PART, top=top, gates=self.gates, tables=self.tables)
         made_of = [f"{part.module} {self.kept(part).name}" for part in parts]
         digest = hashlib.sha256("\0".join([script, *made_of]).encode()).hexdigest()
         kept, netlist = (
@@ -304,26 +309,29 @@ class _Work:
             if figures["content"] == digest:
                 return figures, False
         kept.unlink(missing_ok=True)
-        progress(f"{network}: Yosys for {self.target}: stages joined")
-        *stages, joins = parts
+        progress(f"{network}: Yosys for {self.target}: tables of the whole")
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            shutil.copy(self.kept(joins), work / "joins.il")
-            with (work / "stages.il").open("w", encoding="utf-8") as file:
-                for part in stages:
+            (work / f"{PART}.il").write_text(f"module \\{PART}\nend\n", encoding="utf-8")
+            with (work / "gates.il").open("w", encoding="utf-8") as file:
+                for part in parts:
                     text = self.kept(part).read_text(encoding="utf-8")
-                    file.write(text.replace(f"\nmodule \\{PART}\n", f"\nmodule \\{part.module}\n"))
+                    if part.name:
+                        text = text.replace(f"\nmodule \\{PART}\n", f"\nmodule \\{part.module}\n")
+                        text = text.replace("\nattribute \\top 1\n", "\n")
+                    file.write(text)
             try:
                 log = self.yosys.run(script, work)
             except ToolError as error:
                 raise SynthesisError(f"target {self.target}: {error.what}", layer=network) from None
             (self.results / f"{self.target}.log").write_text(log, encoding="utf-8")
-            statistics = json.loads((work / "figures.json").read_text(encoding="utf-8"))
-            figures = {
-                "content": digest,
-                "yosys": self.version,
-                "cells": dict(sorted(statistics["design"]["num_cells_by_type"].items())),
-            }
+            figures = {"content": digest, "yosys": self.version, "cells": _counts(work)}
             write_atomically(netlist, (work / "netlist.json").read_text(encoding="utf-8"))
         write_atomically(kept, json.dumps(figures, indent=2) + "\n")
         return figures, True
+
+
+def _counts(work: Path) -> dict[str, int]:
+    """Return the cells by type, as Yosys counted them in a folder."""
+    found = json.loads((work / "figures.json").read_text(encoding="utf-8"))
+    return dict(sorted(found["design"]["num_cells_by_type"].items()))

@@ -30,13 +30,15 @@ class Part:
         Name of its module in the network.
     text
         RTLIL of the module, called :data:`PART`, and of all below it. It depends on nothing
-        around it, and so tells equal parts from others. In what joins the stages, these are
-        black boxes.
+        around it, and so tells equal parts from others.
+    boxes
+        Modules of the stages, which are black boxes in what joins them.
     """
 
     name: str
     module: str
     text: str
+    boxes: frozenset[str] = frozenset()
 
 
 def split_network(text: str, top: str, stages: Collection[str]) -> list[Part]:
@@ -72,7 +74,7 @@ def split_network(text: str, top: str, stages: Collection[str]) -> list[Part]:
         module: "\n".join(match[0] for match in _PORT.finditer(modules[module]))
         for module in found.values()
     }
-    return [*parts, Part("", top, _closure(modules, top, boxes))]
+    return [*parts, Part("", top, _closure(modules, top, boxes), frozenset(boxes))]
 
 
 def _instances(body: str) -> dict[str, str]:
