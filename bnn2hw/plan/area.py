@@ -132,6 +132,8 @@ def rom_area(family: str, bits: int, words: int, *, varying: int | None = None) 
         return Area(luts=0.2 * bits * (words > 512), block_rams=blocks)
     # Random functions of a few bits, of which there are not that many; shared beyond 16 words.
     each = min(1.0, 2.0 ** (words - 2) / bits) if words <= 16 else 1 + (words - 16) * 0.13
+    if words > 16 and bits > 64:  # the more functions, the more have parts in common
+        each *= (64 / bits) ** 0.08
     registers = min(bits, 2**words - 2) if words < 6 else bits
     return Area(luts=each * bits, flipflops=registers)
 
