@@ -86,7 +86,7 @@ class Groupnet:
         """Add a fixed-point sum, with weights near 2**shift and a format of its own."""
         if weights is None:
             weights = self.rng.integers(-6, 15, (len(inputs), self.channels))
-        low, high = -int(self.rng.integers(20, 70)), int(self.rng.integers(20, 130))
+        low, high = -int(self.rng.integers(9, 50)), int(self.rng.integers(9, 70))
         offset = self.rng.integers(-20, 21, self.channels)
         form = Integer(low, high, self.fraction)
         return self.add(Affine(name, tuple(inputs), weights, offset, shift, form), base)
