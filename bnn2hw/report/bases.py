@@ -157,7 +157,8 @@ def draw_bases(network: Network, path: str | Path) -> None:
 def _title(network: Network) -> str:
     counts = sorted({len(group.bases) for group in network.groups})
     bases = " or ".join(map(str, counts))
-    return f"{network.name}: {len(network.groups)} groups of {bases} bases"
+    groups = len(network.groups)
+    return f"{network.name}: {groups} group{'s' * (groups > 1)} of {bases} bases"
 
 
 _Place = tuple[float, float]
