@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 
 from .emit.limits import compile_problem
+from .gateware.affine import additions
 from .model import (
     Affine,
     Layer,
@@ -164,7 +165,8 @@ def _edges(tensors: Sequence[Tensor]) -> str:
 def _detail(layer: Layer) -> str | None:
     match layer:
         case Affine():
-            return f"sum >> {layer.shift} to {layer.format}"
+            most = max(additions(row) for row in layer.weights.T.tolist())
+            return f"sum >> {layer.shift} to {layer.format}, {most} additions a channel at most"
         case Upsample():
             return f"bilinear, {layer.factor} times"
         case Quantize():

@@ -17,7 +17,7 @@ from .pipeline import Pipeline, advance_stream, delayed
 from .sums import SignedSum, Term, interval_shape
 from .turns import Turn
 
-__all__ = ["AffineUnit", "equal_weights", "signed_digits"]
+__all__ = ["AffineUnit", "additions", "equal_weights", "signed_digits"]
 
 
 def signed_digits(number: int) -> list[tuple[int, int]]:
@@ -323,6 +323,13 @@ def equal_weights(weights: Sequence[Sequence[int]]) -> list[list[tuple[int, int]
         first = weights[0][members[0][0]] if members else turns[0]
         members.append((number, 1 if first == turns[0] else -1))
     return list(groups.values())
+
+
+def additions(weights: Sequence[int]) -> int:
+    """Return the two-operand additions that the weighted sum of a channel stands for."""
+    groups = equal_weights([weights])
+    digits = sum(len(signed_digits(weights[members[0][0]])) for members in groups)
+    return max(digits - 1, 0) + len(weights) - len(groups)
 
 
 def _clipped(value: Value, span: tuple[int, int], form: tuple[int, int]) -> Value:

@@ -36,12 +36,25 @@ def test_the_table_shows_every_layer_and_the_groups(
     rows = {line.split("│")[1].strip(): line for line in out.splitlines() if "│" in line}
     assert list(rows) == [layer.name for layer in decomposed().layers]
     assert "3x3x3 2 x integer -12..12" in rows["mean"]
-    assert "sum >> 3 to integer -20..20 x 2^-5" in rows["mean"]
+    assert "sum >> 3 to integer -20..20 x 2^-5, 3 additions a channel at most" in rows["mean"]
+    assert "0 additions" in rows["relu"]
     assert "codes 0..2" in rows["codes"]
     assert "3x3 windows, stride 1x1" in rows["pool"]
     for name, row in rows.items():
         assert (REASON in row) == (name not in ("base0", "base1", "scores"))
     assert "unit: 2 parallel bases of base0 and base1, meet in mean" in out
+
+
+def test_it_draws_the_bases(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    picture = tmp_path / "bases.png"
+    inspected(monkeypatch, capsys, tmp_path / "net.npz", "--bases", str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(sys, "argv", ["bnn2hw", "inspect", "--bases", str(picture)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "network digits has no parallel bases to draw" in capsys.readouterr().err
 
 
 def test_json_holds_the_same(
