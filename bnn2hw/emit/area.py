@@ -46,7 +46,7 @@ def stage_area(stage: Stage, family: str) -> Area | None:
     """
     options: Options = stage.options
     if stage.folding is not None:
-        area = FoldingArea(stage.folding, options["element_width"])
+        area = FoldingArea(stage.folding, options["element_width"], options["pipeline"])
         return area.area(stage.folding.pes, stage.folding.simd, family)
     if stage.core is not None:
         return core_area(*stage.core, options["pipeline"], family)

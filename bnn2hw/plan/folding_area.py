@@ -27,10 +27,13 @@ class FoldingArea:
         The layer; its own ``pes`` and ``simd`` do not matter.
     source
         Bits of an input element.
+    pipeline
+        Adder levels between registers of the popcounts, or None.
     """
 
     folding: Folding
     width: int
+    pipeline: int | None = None
 
     @cached_property
     def _constant_bits(self) -> int:
@@ -68,7 +71,8 @@ class FoldingArea:
         chunks = self._chunks(pes, folds)
         base, lane, adding, holding = _TABLES[family]
         # A popcount for each bit of an element, and what adds them.
-        summing = width * lane * simd + adding * adder_bits(width, simd.bit_length())
+        popcount = lane * (simd - 1) if simd > 2 else simd
+        summing = width * popcount + adding * adder_bits(width, simd.bit_length())
         part = width - 1 + simd.bit_length()
         weights = rom_area(family, pes * simd, turns * folds * steps)
         constants = rom_area(
@@ -91,7 +95,13 @@ class FoldingArea:
         )
         # The groups of a word are collected in registers.
         held = (2 * folds - 1) * pes * out if folds > 1 else word
-        return logic + weights + constants + control + Area(flipflops=held, lone=held)
+        area = logic + weights + constants + control + Area(flipflops=held, lone=held)
+        if self.pipeline is None:
+            return area
+        # A level of compressors halves the bits.
+        cuts = -(-(simd.bit_length() + 1) // self.pipeline) - 1
+        registers = pes * width * simd / ((1 << self.pipeline) - 1) if cuts else 0
+        return area + Area(flipflops=registers + cuts * (4 + place), lone=cuts * place)
 
 
 def adder_bits(terms: int, width: int) -> int:

@@ -96,7 +96,7 @@ class LayerOptions:
     def _folded(self) -> list[Option]:
         """Return all foldings of two or more cycles, the least area first."""
         folding = fold_job(self.job, 1, 1)
-        areas = FoldingArea(folding, self.job.inputs[0].format.width)
+        areas = FoldingArea(folding, self.job.inputs[0].format.width, self._pipeline)
         rows, inputs = len(folding.weights) // folding.turns, folding.weights.shape[1]
         found = []
         for pes in _shares(rows):
