@@ -21,7 +21,8 @@ WriteLayer = Callable[[Path], None]
 
 # What simulate, synth and the Makefiles leave in a layer's folder; all else is in the manifest.
 _LEFT_BEHIND = re.compile(
-    r"results/[\w-]+\.(json|log|xml|vcd|ltp)|results/vectors\.txt|results/sim_build-[0-9a-f]+/.*"
+    r"results/[\w.-]+\.(json|log|xml|vcd|ltp|bit)|results/vectors\.txt|results/[\w-]+-routed\.txt"
+    r"|results/(stages|yowasp_\w+|sim_build-[0-9a-f]+)/.*"
     r"|results/(vectors|volume)/\w+\.(txt|bin)|results/harness-[0-9a-f]+/.*"
     r"|board\.(asc|bin|bit|config|json|rpt|svf|tim)|board-pnr\.json"
     r"|results/direct/.*|results/\.yosys-[^/]*|sim_build/.*|results\.xml|(.*/)?__pycache__/.*"
@@ -119,7 +120,8 @@ def _same(left: Path, right: Path) -> bool:
 def _replace(new: Path, out: Path, tops: Sequence[str]) -> None:
     """Put the new build in the place of an earlier one; on failure the earlier one stays.
 
-    What was measured on a layer is kept if the layer is the same to the byte.
+    What was measured on a layer is kept if the layer is the same to the byte; netlists of stages
+    are kept in any case, by their content.
     """
     if not out.exists():
         new.rename(out)
@@ -137,6 +139,9 @@ def _replace(new: Path, out: Path, tops: Sequence[str]) -> None:
             results = earlier / top / "results"
             if results.is_dir() and _same(earlier / top, out / top):
                 results.rename(out / top / "results")
+            elif (results / "stages").is_dir():
+                (out / top / "results").mkdir()
+                (results / "stages").rename(out / top / "results" / "stages")
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
