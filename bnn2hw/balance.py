@@ -89,7 +89,8 @@ class Goal:
     @property
     def interval(self) -> int | None:
         """Return the cycles that an image may take."""
-        return None if self.fps is None else int(self.hertz / self.fps)
+        # A rate that was computed from an interval gives it back.
+        return None if self.fps is None else int(self.hertz / self.fps * (1 + 1e-9))
 
     @property
     def limits(self) -> Area:
@@ -251,18 +252,32 @@ class _Search:
                 f"{goal.hertz / 1e6:g} MHz leave {wanted:,}"
             )
         else:
-            interval = wanted or max(layer.interval for layer in self._layers)
-            chosen = self._cheapest(interval) or self._combinations(interval)[-1]
-            what = f"it takes {goal.lacks(self._area(chosen))} that may be used of {goal.device}"
+            combinations = self._combinations(wanted or self._slowest)
+            lacks = goal.lacks(self._area(min(combinations, key=self._excess)))
+            what = (
+                f"it takes {lacks} that may be used of {goal.device}"
+                if lacks
+                else f"no choice was found that keeps to {goal.device} with its queues"
+            )
             remedies = [f"--device {name}" for name in self._larger()]
         fastest = None if wanted is None else self._fastest()
         if fastest is not None:
-            remedies.insert(0, f"--target-fps {int(goal.hertz / fastest)}")
+            rate = goal.hertz / fastest
+            remedies.insert(0, f"--target-fps {int(rate) if rate >= 1 else f'{0.999 * rate:.3g}'}")
         if not remedies and goal.max_luts is None:
             remedies = ["a smaller network"]
         if goal.max_luts is not None:
             remedies.append("more LUTs")
         return PlanError(what, remedy=f"give {' or '.join(remedies)}")
+
+    def _excess(self, chosen: _Combination) -> float:
+        """Return how many times too much a combination takes of what it takes most of."""
+        area, limits = self._area(chosen), self._goal.limits
+        return max(
+            area.cells(self._family) / limits.luts,
+            area.flipflops / limits.flipflops,
+            area.block_rams / limits.block_rams,
+        )
 
     def _larger(self) -> list[str]:
         """Return the smallest of the larger devices that holds what is wanted, if one does."""
@@ -294,10 +309,14 @@ class _Search:
         """Return the area of a combination with that of all other stages."""
         return sum((option.area for option in chosen.options()), self._others)
 
+    @property
+    def _slowest(self) -> int:
+        """Return an interval that is long enough for all options."""
+        return max([self._least, *(layer.interval for layer in self._layers)])
+
     def _fastest(self) -> int | None:
         """Return the shortest interval at which the network fits; None where it never does."""
-        low, high = self._least, max(layer.interval for layer in self._layers)
-        high = max(low, high)
+        low, high = self._least, self._slowest
         if not self._fits(high):
             return None
         while low < high:
