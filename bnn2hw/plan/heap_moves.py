@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
+from operator import add
 from typing import Any, NamedTuple, TypeVar
 
 from .counters import Adder, Counter, Kind, ParityChain
@@ -19,7 +20,7 @@ __all__ = ["Moves", "comparison_moves", "compression_moves"]
 
 _BEAM = 12
 # States of a column that are followed while its counters are chosen, and once they are.
-_WIDE, _OPTIONS, _A_HEIGHT = 400, 60, 3
+_WIDE, _OPTIONS, _A_HEIGHT = 150, 40, 2
 # What a bit of the lowest column costs more than one above, where additions go on from it.
 _LOWEST_COLUMN = 0.5
 
@@ -34,10 +35,13 @@ class Moves(NamedTuple):
     columns
         For each column the counters that have it as their lowest; but an adder that ends columns
         stands with the last of them.
+    left
+        Bits that stay in each column.
     """
 
     cost: float
     columns: tuple[tuple[Kind, ...], ...]
+    left: tuple[int, ...] = ()
 
 
 _Heights = tuple[int, ...]
@@ -46,9 +50,28 @@ _Counted = tuple[int, _Heights, tuple[Kind, ...]]
 _State = TypeVar("_State", bound=tuple[Any, ...])
 
 
+def _counted(target: Target, heights: _Heights) -> Iterator[_Counted]:
+    """Yield what full counters can do in the lowest column."""
+    reach = max(target.reach, 1)
+    tail = heights[reach:]
+    for cost, head, kinds in _counted_head(target, heights[:reach] or (0,)):
+        yield cost, _on(head, tail, reach), kinds
+
+
+def _on(head: _Heights, tail: _Heights, reach: int) -> _Heights:
+    """Return heights of the columns from ``reach`` on added to those of counters below."""
+    if not tail:
+        return head
+    above = (*head[reach:], *[0] * (len(tail) - len(head) + reach))
+    return (*head[:reach], *map(add, above, tail), *above[len(tail) :])
+
+
 @cache
-def _counted(target: Target, heights: _Heights) -> tuple[_Counted, ...]:
-    """Return what full counters can do in the lowest column: the cheapest way to each heights."""
+def _counted_head(target: Target, heights: _Heights) -> tuple[_Counted, ...]:
+    """Return what full counters can do, the cheapest way to each heights.
+
+    Only the columns are given that a counter of the lowest one may read.
+    """
     states: dict[_Heights, _Counted] = {heights: (0, heights, ())}
     for trial in target.trials:
         kind, cost = trial.kind, target.cost(trial.kind)
@@ -90,16 +113,16 @@ def _cheapest(states: dict[_Heights, _Counted], count: int) -> dict[_Heights, _C
 
 def _fits(heights: _Heights, kind: Kind) -> int:
     """Return how many counters fit on a column one after the other."""
-    first, *others = kind.reads
-    most = (heights[0] - 1) // (first - 1) if first > 1 else heights[0]
-    for column, bits in enumerate(others, 1):
-        if bits:
-            height = heights[column] if column < len(heights) else 0
-            back = kind.places.count(column)
-            if height < bits:
-                return 0
-            if bits > back:
-                most = min(most, (height - back) // (bits - back))
+    most, reads = heights[0], kind.reads
+    for column, bits in enumerate(reads):
+        if not bits:
+            continue
+        height = heights[column] if column < len(heights) else 0
+        if height < bits:
+            return 0
+        back = column in kind.places
+        if bits > back:
+            most = min(most, (height - back) // (bits - back))
     return most
 
 
@@ -128,21 +151,20 @@ def compression_moves(target: Target, heights: _Heights, price: float) -> Moves:
     price
         What a bit which stays costs those who use the heap.
     """
-    states: dict[tuple[_Heights, int], Moves] = {(heights, 0): Moves(0, ())}
+    states: dict[_Heights, Moves] = {heights: Moves(0, ())}
     best: Moves | None = None
     rest = min(price, target.bit * 1.8) * 0.75
     while states:
-        after: dict[tuple[_Heights, int], Moves] = {}
-        for (columns, left), moves in states.items():
+        after: dict[_Heights, Moves] = {}
+        for columns, moves in states.items():
             if not columns:
-                if best is None or moves.cost + price * left < best.cost:
-                    best = Moves(moves.cost + price * left, moves.columns)
+                best = moves if best is None or moves.cost < best.cost else best
                 continue
             for cost, counted, kinds in _counted(target, columns):
-                key = (_trimmed(counted[1:]), left + counted[0])
-                if key not in after or moves.cost + cost < after[key].cost:
-                    after[key] = Moves(moves.cost + cost, (*moves.columns, kinds))
-        states = _best(after, lambda key: price * key[1] + rest * sum(key[0]))
+                total, above = moves.cost + cost + price * counted[0], _trimmed(counted[1:])
+                if above not in after or total < after[above].cost:
+                    after[above] = Moves(total, (*moves.columns, kinds), (*moves.left, counted[0]))
+        states = _best(after, lambda columns: rest * sum(columns))
     assert best is not None
     return best
 
@@ -209,17 +231,32 @@ def _endings(
     target: Target, state: _Comparing, constant: int
 ) -> Iterator[tuple[int, _Comparing, tuple[Kind, ...]]]:
     """Yield the ways to end a column, or to let it wait: (cost, what is left, counters)."""
-    for cost, heights, kinds in _counted(target, state.heights or (0,)):
-        height = heights[0]
-        if target.carries is not None:
-            yield from _waiting(target, state.waiting, constant, (cost, heights, kinds))
-        if state.waiting:
-            continue
-        if height < 2:
-            yield cost, _Comparing(_ended(heights, height & constant)), kinds
-        for last in _lasts(target, heights, constant):
-            left = _ended(_applied(heights, last))
-            yield cost + target.cost(last), _Comparing(left), (*kinds, last)
+    if target.carries is not None:
+        for counted in _counted(target, state.heights):
+            yield from _waiting(target, state.waiting, constant, counted)
+    if not state.waiting:
+        reach = max(target.reach, 2)
+        tail = state.heights[reach:]
+        for cost, head, kinds in _ended_heads(target, state.heights[:reach], constant):
+            yield cost, _Comparing(_trimmed(_on(head, tail, reach - 1))), kinds
+
+
+@cache
+def _ended_heads(target: Target, heights: _Heights, constant: int) -> tuple[_Counted, ...]:
+    """Return the ways to end the lowest column, with the heights above it."""
+    found: dict[_Heights, _Counted] = {}
+
+    def offer(cost: int, above: _Heights, kinds: tuple[Kind, ...]) -> None:
+        if above not in found or cost < found[above][0]:
+            found[above] = cost, above, kinds
+
+    for cost, columns, kinds in _counted(target, heights):
+        if columns[0] < 2:
+            offer(cost, _ended(columns, columns[0] & constant), kinds)
+        for last in _lasts(target, columns, constant):
+            left = _ended(_applied(columns, last))
+            offer(cost + target.cost(last), left, (*kinds, last))
+    return tuple(found.values())
 
 
 def _lasts(target: Target, heights: _Heights, constant: int) -> Iterator[Kind]:
@@ -227,9 +264,14 @@ def _lasts(target: Target, heights: _Heights, constant: int) -> Iterator[Kind]:
     height, above = heights[0], heights[1] if len(heights) > 1 else 0
     for high in range(min(target.lut_inputs - height, above) + 1 if height else 0):
         if height > 1 or high:
-            yield Counter(height, high, constant, 1)
+            yield _last(height, high, constant)
     if height == 7 and not constant and Trial(ParityChain()) in target.trials:
         yield ParityChain(1)
+
+
+@cache
+def _last(low: int, high: int, constant: int) -> Counter:
+    return Counter(low, high, constant, 1)
 
 
 def _waiting(
@@ -244,18 +286,18 @@ def _waiting(
     if heights[0] + constant > (2 if waiting else 3) or (not waiting and heights[0] < 2):
         return
     waiting = (*waiting, (heights[0], constant))
-    yield cost, _Comparing(_ended(heights), waiting), kinds
+    yield cost, _Comparing(_trimmed(_ended(heights)), waiting), kinds
     if len(waiting) > 1:
         number = sum(one << column for column, (_, one) in enumerate(waiting))
         adder = Adder(tuple(bits for bits, _ in waiting), number, len(waiting))
-        left = _ended(heights, 1)
-        yield cost + target.cost(adder), _Comparing(left), (*kinds, adder)
+        left = _Comparing(_trimmed(_ended(heights, 1)))
+        yield cost + target.cost(adder), left, (*kinds, adder)
 
 
 def _ended(heights: _Heights, carry: int = 0) -> _Heights:
     """Return heights without the lowest column, a bit of which may be carried."""
     above = heights[1:]
-    return _trimmed((above[0] + carry, *above[1:]) if above else (carry,))
+    return (above[0] + carry, *above[1:]) if above else (carry,)
 
 
 def _best(states: dict[_State, Moves], rest: Callable[[_State], float]) -> dict[_State, Moves]:

@@ -18,7 +18,9 @@ from .targets import Target
 __all__ = ["class_codes", "row_blocks"]
 
 _CANDIDATES = 48
-_SWAPS_A_ROW = 60
+# Pairs of blocks of which rows may be exchanged are tried so often.
+_TRIALS_A_ROW, _TRIALS = 60, 12000
+_TEMPERATURE = 5.0
 _EXACT_COST = 90
 _PERIOD = 30
 
@@ -42,7 +44,7 @@ def class_codes(negative: NDArray[np.bool_], rows: Sequence[int]) -> NDArray[np.
 def row_blocks(
     negative: NDArray[np.bool_], size: int, target: Target, price: float
 ) -> list[list[int]]:
-    """Return the rows in blocks, the last one perhaps smaller: greedy, then a number of swaps.
+    """Return the rows in blocks, the last one perhaps smaller: greedy, then rows exchanged.
 
     Deterministic: the same rows give the same blocks.
 
@@ -57,25 +59,63 @@ def row_blocks(
     price
         LUTs that a bit costs which a class leaves (see :func:`.compression_moves`).
     """
-    count, columns = negative.shape
+    columns = negative.shape[1]
     table = _class_costs(columns, target, price)
 
     def cost(rows: Sequence[int]) -> float:
         return float(table[np.bincount(class_codes(negative, rows))].sum())
 
     blocks = _greedy(negative, size, cost)
-    costs = [cost(block) for block in blocks]
-    chance = np.random.default_rng(0)
-    for _ in range(_SWAPS_A_ROW * count if len(blocks) > 1 else 0):
-        first, second = chance.choice(len(blocks), 2, replace=False).tolist()
-        i, j = (int(chance.integers(len(blocks[k]))) for k in (first, second))
-        one, two = list(blocks[first]), list(blocks[second])
-        one[i], two[j] = two[j], one[i]
-        new = cost(one), cost(two)
-        if sum(new) < costs[first] + costs[second]:
-            blocks[first], blocks[second] = one, two
-            costs[first], costs[second] = new
+    _exchange(negative, blocks, table)
     return [_paired(negative, block) for block in blocks]
+
+
+def _exchange(
+    negative: NDArray[np.bool_], blocks: list[list[int]], table: NDArray[np.float64]
+) -> None:
+    """Exchange rows of two blocks by simulated annealing.
+
+    Of two blocks any two rows may change places. Which do, or whether none does, is drawn with
+    the odds of a Gibbs distribution; the temperature falls to zero.
+    """
+    if len(blocks) < 2:
+        return
+    chance = np.random.default_rng(0)
+    trials = min(_TRIALS_A_ROW * len(negative), _TRIALS)
+    for trial in range(trials):
+        temperature = _TEMPERATURE * max(0.9 - trial / trials, 0) ** 2
+        first, second = chance.choice(len(blocks), 2, replace=False).tolist()
+        one, two = blocks[first], blocks[second]
+        costs = _costs(negative, one, two, table) + _costs(negative, two, one, table).T
+        now = table[np.bincount(class_codes(negative, one))].sum()
+        now += table[np.bincount(class_codes(negative, two))].sum()
+        drawn = np.append(costs.ravel(), now) - temperature * chance.gumbel(size=costs.size + 1)
+        best = int(drawn.argmin())
+        if best < costs.size:
+            i, j = divmod(best, len(two))
+            one[i], two[j] = two[j], one[i]
+
+
+def _costs(
+    negative: NDArray[np.bool_],
+    block: Sequence[int],
+    others: Sequence[int],
+    table: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return what a block costs with row i replaced by row j of others, float64 (i, j)."""
+    size = len(block)
+    rows = negative[list(block)].astype(np.int32)
+    codes = np.left_shift(1, np.arange(size, dtype=np.int32)) @ rows
+    turned = rows[:, None] ^ negative[list(others)].astype(np.int32)
+    places = np.arange(size, dtype=np.int32)[:, None, None]
+    replaced = codes ^ turned << places
+    replaced = (replaced ^ -(replaced & 1) & (1 << size) - 1) >> 1  # up to complement
+    replaced += (np.arange(size * len(others), dtype=np.int32) << size - 1).reshape(
+        size, len(others), 1
+    )
+    counts = np.bincount(replaced.ravel(), minlength=size * len(others) << size - 1)
+    costs: NDArray[np.float64] = table[counts].reshape(size, len(others), -1).sum(axis=2)
+    return costs
 
 
 def _class_costs(columns: int, target: Target, price: float) -> NDArray[np.float64]:

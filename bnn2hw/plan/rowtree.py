@@ -12,7 +12,7 @@ from the columns.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -25,6 +25,7 @@ from .bit_form import bit_form
 from .comparison import add_comparison, put
 from .counters import Kind
 from .heap_moves import compression_moves
+from .heap_prices import HeapKey, HeapPrices, halves, turned_part
 from .netlist import BitOutput, Heap, Netlist, SumOutput, complement
 from .readout import single_thresholds
 from .row_blocks import class_codes, row_blocks
@@ -33,6 +34,9 @@ from .shared_counters import shared_counters
 from .targets import TARGETS, Target
 
 __all__ = ["rowtree_netlist"]
+
+# Rows on which block sizes are compared.
+_SAMPLE = 128
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
@@ -47,33 +51,42 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
         If the layer cannot be planned.
     """
     device = TARGETS[target]
-    found = [
-        _Planner(layer, source, device, size, factor).build() for size, factor in device.blocks
-    ]
-    return min(found, key=lambda netlist: netlist.luts)
+
+    def luts(block: tuple[int, float]) -> int:
+        return _Planner(layer, source, device, block).build(_SAMPLE).luts
+
+    return _Planner(layer, source, device, min(device.blocks, key=luts), search=True).build()
 
 
 class _Planner:
     """Builds the netlist of a layer with blocks of one size."""
 
     def __init__(
-        self, layer: LinearLayer, source: Tensor, target: Target, size: int, factor: float
+        self,
+        layer: LinearLayer,
+        source: Tensor,
+        target: Target,
+        block: tuple[int, float],
+        search: bool = False,
     ) -> None:
-        self._layer, self._source, self._size, self._target = layer, source, size, target
+        self._layer, self._source, self._target = layer, source, target
+        self._size, factor = block
         self._price = {rows: price * factor for rows, price in target.prices}
+        self._prices = HeapPrices(target, self._price, search)
         self._element = source.format.width
         self._forms = bit_form(layer, source)
         self._thresholds = single_thresholds(layer, source)
         self._netlist = Netlist(layer.patch_size() * self._element, target)
         self._outputs: list[BitOutput | SumOutput] = []
 
-    def build(self) -> Netlist:
-        """Return the netlist of all live channels."""
+    def build(self, most: int | None = None) -> Netlist:
+        """Return the netlist of all live channels, or of those of at most so many rows."""
         for rows in distinct_rows(self._layer, self._source, complement=True):
-            negative = rows.signs < 0
+            negative = rows.signs[:most] < 0
             blocks = row_blocks(negative, self._size, self._target, self._price[self._size])
             for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
-                self._split(rows, block, classes)
+                shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
+                self._split(rows, block, classes, 0, self._prices.chosen(shape))
         self._netlist.outputs = sorted(self._outputs, key=lambda output: output.channel)
         return self._netlist
 
@@ -123,27 +136,29 @@ class _Planner:
             columns.append(tuple((2 * (inputs * width + k) + turned).tolist()))
         return tuple(columns)
 
-    def _split(self, rows: DistinctRows, block: list[int], classes: _Classes) -> None:
+    def _split(
+        self,
+        rows: DistinctRows,
+        block: list[int],
+        classes: _Classes,
+        place: int,
+        prices: Mapping[HeapKey, float],
+    ) -> None:
         """Compress the classes of a block, and go on with its halves; a single row is put out."""
         if len(block) == 1:
             ((_, heap),) = classes
             self._put_out(rows, block[0], heap)
             return
-        half = (len(block) + 1) // 2
-        sizes = [half, len(block) - half]
-        price = sum(self._price[size] for size in sizes)
-        classes = [(pattern, self._compressed(heap, price)) for pattern, heap in classes]
-        for start, size in zip((0, half), sizes, strict=True):
+        classes = [
+            (pattern, self._compressed(heap, prices[place, pattern])) for pattern, heap in classes
+        ]
+        for start, size in halves(len(block)):
             parts: dict[tuple[bool, ...], list[Heap]] = defaultdict(list)
             for pattern, heap in classes:
-                part = pattern[start : start + size]
-                turned = tuple(one ^ part[0] for one in part)
-                parts[turned].append(complement(heap) if part[0] else heap)
-            self._split(
-                rows,
-                block[start : start + size],
-                [(pattern, _merged(heaps)) for pattern, heaps in parts.items()],
-            )
+                part, turned = turned_part(pattern, start, size)
+                parts[part].append(complement(heap) if turned else heap)
+            merged = [(pattern, _merged(heaps)) for pattern, heaps in parts.items()]
+            self._split(rows, block[start : start + size], merged, place + start, prices)
 
     def _compressed(self, heap: Heap, price: float) -> Heap:
         """Add counters to a heap as far as pays, the earliest bits first, and return the rest."""

@@ -8,6 +8,7 @@ equivalents of a NAND gate of two inputs).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from .counters import Adder, Counter, Kind, ParityChain
 
@@ -101,6 +102,11 @@ class Target:
     carries: Carries | None = None
     table: int = 1
 
+    @cached_property
+    def reach(self) -> int:
+        """Return how many columns the counters of one read."""
+        return max(sum(bits > 0 for bits in trial.kind.reads) for trial in self.trials)
+
     def luts(self, kind: Kind | None) -> int:
         """Return the lookup tables that synthesis counts for a counter, or for a table."""
         if isinstance(kind, Adder):
@@ -153,7 +159,7 @@ ICE40 = Target(
     trials=tuple(Trial(kind, None) for kind in (Counter(3), *_adders(3, range(2, 9)))),
     shared=(Counter(3),),
     prices=_LUT4_PRICES,
-    blocks=_LUT4_BLOCKS,
+    blocks=((5, 1.0), (8, 1.0)),
     bit=0.6,
     carries=Carries(bits=1, luts=1, ends=False, alone=False, sums=True),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
 import pytest
@@ -18,13 +19,14 @@ from bnn2hw.plan.text import dump, load
 from tests.plan.strategies import dense, layers, random_bits, vector
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(layers, st.sampled_from(sorted(TARGETS)))
 def test_text_reads_back(case: tuple[LinearLayer, Tensor], target: str) -> None:
     netlist = rowtree_netlist(*case, target)
     assert load(dump(netlist)) == netlist
 
 
+@cache
 def small(target: str = "lut6") -> str:
     layer = dense(random_bits(5, 30, 1), Threshold.at_least(np.arange(5)))
     return dump(rowtree_netlist(layer, vector(30), target))

@@ -1,0 +1,125 @@
+"""How far each heap of a block of rows is compressed before the block is split.
+
+What a bit costs that a heap leaves depends on what it meets below, and so does whether one more
+counter pays. So for each heap of a block some prices of a bit are tried, and those kept that make
+the whole block cheaper, the rest of it being as it is. Only heights of columns matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product, zip_longest
+
+from .heap_moves import comparison_moves, compression_moves
+from .netlist import frame
+from .targets import Target
+
+__all__ = ["HeapKey", "HeapPrices", "halves", "turned_part"]
+
+HeapKey = tuple[int, tuple[bool, ...]]
+"""A heap of a tree: its first row's place in the block, and which of its rows differ from it."""
+
+_Classes = dict[tuple[bool, ...], tuple[int, ...]]
+"""Heights of the columns of each class, by which of its rows differ from the first."""
+# Prices tried, in parts of the one to start with.
+_FACTORS = (0.6, 0.8, 1.0, 1.3, 1.7)
+_ROUNDS = 2
+# Blocks of more classes start with what is given, and only their halves are searched.
+_CLASSES = 40
+
+
+@dataclass
+class HeapPrices:
+    """Prices of a bit, chosen block by block.
+
+    Attributes
+    ----------
+    target
+        What counters cost.
+    prices
+        What a bit costs a block of so many rows, to start with.
+    search
+        Whether others are tried.
+    """
+
+    target: Target
+    prices: Mapping[int, float]
+    search: bool
+
+    def chosen(self, classes: _Classes, place: int = 0) -> dict[HeapKey, float]:
+        """Return the price of a bit for each heap of the tree of a block.
+
+        Parameters
+        ----------
+        classes
+            The heights of each class of the whole block.
+        place
+            Of its first row.
+        """
+        start: dict[HeapKey, float] = {}
+        best = self._cost(classes, place, start)
+        if not self.search:
+            return start
+        if len(classes) > _CLASSES:
+            parts = self._halves(classes, place, start)[1]
+            return start | {
+                key: price for at, part in parts for key, price in self.chosen(part, at).items()
+            }
+        chosen = start
+        for _ in range(_ROUNDS):
+            before = best
+            for key, factor in product(start, _FACTORS):
+                tried = {**chosen, key: start[key] * factor}
+                cost = self._cost(classes, place, tried)
+                if cost < best:
+                    best, chosen = cost, tried
+            if best == before:
+                break
+        return chosen
+
+    def _cost(self, classes: _Classes, place: int, chosen: dict[HeapKey, float]) -> float:
+        """Return what a block costs; heaps without a price get that to start with."""
+        if len(next(iter(classes))) == 1:
+            return self._comparison_cost(*classes.values())
+        cost, parts = self._halves(classes, place, chosen)
+        return cost + sum(self._cost(part, at, chosen) for at, part in parts)
+
+    def _halves(
+        self, classes: _Classes, place: int, chosen: dict[HeapKey, float]
+    ) -> tuple[float, list[tuple[int, _Classes]]]:
+        """Return what the heaps of a block cost, and place and classes of its halves."""
+        size, cost = len(next(iter(classes))), 0.0
+        start = sum(self.prices[rows] for _, rows in halves(size))
+        left = {}
+        for pattern, heights in classes.items():
+            price = chosen.setdefault((place, pattern), start)
+            moves = compression_moves(self.target, heights, price)
+            cost += moves.cost - price * sum(moves.left)
+            left[pattern] = moves.left
+        parts = []
+        for first, rows in halves(size):
+            part: _Classes = {}
+            for pattern, heights in left.items():
+                key, _ = turned_part(pattern, first, rows)
+                pairs = zip_longest(part.get(key, ()), heights, fillvalue=0)
+                part[key] = tuple(one + other for one, other in pairs)
+            parts.append((place + first, part))
+        return cost, parts
+
+    def _comparison_cost(self, heights: tuple[int, ...]) -> float:
+        """Return what a comparison costs, with some level in the middle."""
+        total = sum(bits << column for column, bits in enumerate(heights))
+        return comparison_moves(self.target, heights, *frame(max(total // 3, 1))).cost
+
+
+def halves(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return first row and number of rows of the halves of a block."""
+    half = (size + 1) // 2
+    return (0, half), (half, size - half)
+
+
+def turned_part(pattern: tuple[bool, ...], start: int, size: int) -> tuple[tuple[bool, ...], bool]:
+    """Return the pattern of a part of the rows, and whether its first row is turned."""
+    part = pattern[start : start + size]
+    return tuple(one ^ part[0] for one in part), part[0]
