@@ -66,7 +66,8 @@ def stage_table(network: Mapping[str, Any]) -> Table:
     """Return the table of a network's stages, of one target's synthesis as JSON.
 
     Beside what was measured stands what the build had estimated, and by how much that is more or
-    less, where there are estimates; the total estimate leaves out what no stage is.
+    less, where there are estimates. Stages are measured alone; what joining them saves is the
+    difference of the last two lines.
     """
     stages, total = network["stages"], network["total"]
     gates = total["cells"]["nand2"] is not None
@@ -75,13 +76,15 @@ def stage_table(network: Mapping[str, Any]) -> Table:
     totals = {
         key: sum(stage["estimate"].get(key, 0) for stage in stages) for _, key, _ in resources
     }
-    headers, rows = ["stage", "unit"], []
+    headers: list[str] = ["stage", "unit"]
     for (title, _, _), told in zip(resources, estimated, strict=True):
         headers += [title, "estimate", "error"] if told else [title]
-    for name, unit, cells, estimate, seconds in [
-        *((s["name"], s["unit"], s["cells"], s["estimate"], s["seconds"]) for s in stages),
-        ("joined", "", total["cells"], totals, total["seconds"]),
-    ]:
+    alone = {kind: sum(stage["cells"][kind] or 0 for stage in stages) for _, _, kind in resources}
+    lines = [(s["name"], s["unit"], s["cells"], s["estimate"], s["seconds"]) for s in stages]
+    lines.append(("all alone", "", alone, totals, sum(stage["seconds"] for stage in stages)))
+    lines.append(("joined", "", total["cells"], totals, total["seconds"]))
+    rows = []
+    for name, unit, cells, estimate, seconds in lines:
         row = [name, unit]
         for (_, key, kind), told in zip(resources, estimated, strict=True):
             measured = cells[kind] or 0
@@ -96,7 +99,7 @@ def stage_table(network: Mapping[str, Any]) -> Table:
 def _error(estimate: int | None, measured: int) -> str:
     """Return by how much an estimate is more or less than what was measured."""
     if estimate is None or not measured:
-        return "-" if estimate else ""
+        return ""
     return f"{100 * (estimate - measured) / measured:+.0f} %"
 
 

@@ -1,8 +1,9 @@
 """Compile a real network of the zoo into streaming hardware and run real images through it.
 
-    python examples/zoo/accelerate.py tfc --interval 64 --images 10000
-    python examples/zoo/accelerate.py lfc --interval 2100 --images 1000
-    python examples/zoo/accelerate.py cnv --interval 32400 --images 64
+    python examples/zoo/accelerate.py tfc --interval 64 --images 10000 --device ecp5-25k
+    python examples/zoo/accelerate.py tfc --pipeline 4 --images 10000 --device ecp5-85k
+    python examples/zoo/accelerate.py lfc --interval 2100 --images 1000 --device ecp5-85k
+    python examples/zoo/accelerate.py cnv --interval 32400 --images 64 --device ecp5-85k
 
 Every image goes through the compiled simulation of the hardware; every answer is compared with
 the golden model, and the golden model's with the predictions that came with the network. Places
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from bnn2hw import api
 from bnn2hw.golden import predict
 from bnn2hw.model import Network, Samples
+from bnn2hw.report.synthesis import placement_table, stage_table
 
 HERE = Path(__file__).parent
 ZOO = Path(os.environ.get("BNN2HW_ZOO", HERE.parents[2] / "shared" / "zoo"))
@@ -57,8 +59,10 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Run a network of the zoo on its hardware.")
     parser.add_argument("network", choices=sorted(ARCHIVES))
     parser.add_argument("--interval", type=int, help="cycles an image; spatial if left out")
+    parser.add_argument("--pipeline", type=int, default=2, help="adder levels between registers")
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--device", action="append", default=[])
+    parser.add_argument("--clock", type=float, default=50, help="MHz to aim at")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     network, expected = load(options.network, options.images, ZOO)
@@ -68,17 +72,19 @@ def main(arguments: list[str]) -> None:
     assert (found == expected[: len(found)]).all(), "the golden model differs from the zoo"
     right = int((found == network.samples.labels).sum())
     build = api.generate_network(
-        network, interval=options.interval, pipeline=2, out=options.out, progress=print
-    )
+        network, interval=options.interval, pipeline=options.pipeline, out=options.out,
+        progress=print,
+    )  # fmt: skip
     result = api.simulate_network(build.directory, images=len(found), progress=print)
     print(
         f"{result.real} images, every answer as expected, {100 * right / len(found):.2f} % right\n"
         f"{result.interval} cycles an image, latency {result.latency} cycles, "
         f"{result.frames_per_second:.0f} images/s in simulation"
     )
-    for placed in api.place(build.directory, options.device, progress=print):
-        print(f"{placed.device}: {placed.used}, {placed.clock:.1f} MHz, "
-              f"{placed.images_per_second:.0f} images/s, {placed.bitstream}")  # fmt: skip
+    placed = api.place(build.directory, options.device, clock=options.clock, progress=print)
+    for item in placed:
+        print(stage_table(item.synthesis.to_json()).markdown())
+    print(placement_table([item.to_json() for item in placed]).markdown())
 
 
 if __name__ == "__main__":
