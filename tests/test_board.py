@@ -167,7 +167,11 @@ def test_a_board_gets_its_bitstream(board: str, build: Path, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_slow_network_runs_at_a_part_of_the_clock(tmp_path: Path) -> None:
-    generate_network(small_network(48), plan="direct", beat=8, out=tmp_path / "net")
+    # 512 products in one cycle are more than 100 MHz allow.
+    weights = np.random.default_rng(0).integers(0, 2, (2, 512)).astype(np.uint8)
+    layers = (BinaryDense("out", ("input",), weights), Argmax("class", ("out",)))
+    network = Network("net", Tensor((512,), BIPOLAR), layers)
+    generate_network(network, plan="direct", beat=64, out=tmp_path / "net")
     found = build_board(tmp_path / "net", "ecpix5-45f", out=tmp_path / "out")
     manifest = json.loads((tmp_path / "out" / "host_net" / "manifest.json").read_text())
     assert manifest["divide"] == 2
