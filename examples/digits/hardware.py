@@ -1,8 +1,8 @@
 """Compile the bundled digits network into hardware on a small FPGA, down to a bitstream.
 
-    python examples/digits/accelerate.py --interval 20000 --device ice40-up5k --clock 16
-    python examples/digits/accelerate.py --interval 20000 --device ecp5-25k
-    python examples/digits/accelerate.py --pipeline 6 --device ecp5-25k
+    python examples/digits/hardware.py --interval 20000 --device ice40-up5k --clock 16
+    python examples/digits/hardware.py --interval 20000 --device ecp5-25k
+    python examples/digits/hardware.py --pipeline 6 --device ecp5-25k
 
 Without an interval every layer is spatial, a position a cycle. All images that come with the
 network go through the compiled simulation; every answer is compared with the golden model.
