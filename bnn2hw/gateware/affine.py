@@ -207,8 +207,6 @@ class _Channel:
             return
         shapes = [interval_shape(*interval) for interval in intervals]
         starts = [0, *accumulate(shape.width for shape in shapes)]
-        elements = list(zip(shapes, starts, strict=False))
-        size = starts[-1]
         self._chosen: list[_Chosen] = []
         self._shared: list[SignedSum] = []
         self._products: list[SignedSum] = []
@@ -216,7 +214,7 @@ class _Channel:
         groups = equal_weights(weights)
         for members in groups:
             turns = [row[members[0][0]] for row in weights]
-            (shape, start), level = elements[members[0][0]], 0
+            shape, start, level = shapes[members[0][0]], starts[members[0][0]], 0
             if len(set(turns)) > 1:
                 for at, row in enumerate(zip(*_radix4(turns), strict=True)):
                     if any(row):
@@ -228,16 +226,10 @@ class _Channel:
                 continue
             digits, place = signed_digits(turns[0]), start
             if len(members) > 1:
-                ends_of_sum = (
-                    sum(end(sign * value for value in intervals[k]) for k, sign in members)
-                    for end in (min, max)
-                )
-                shape = interval_shape(*ends_of_sum)
-                alike = [Term(elements[k][0], sign, start=elements[k][1]) for k, sign in members]
-                shared = SignedSum(alike, shape=shape, size=size, pipeline=pipeline, shallow=True)
+                shared = _sum_of_alike(members, intervals, starts, pipeline)
                 self._shared.append(shared)
                 self._products += [shared] * len(digits)
-                level, place = shared.level, None
+                shape, level, place = shared.o.shape(), shared.level, None
             terms += [Term(shape, sign, shift, level, place) for sign, shift in digits]
         terms += [Term(chosen.shape, 1, chosen.shift) for chosen in self._chosen]
         self.additions = len(terms) - 1 + len(intervals) - len(groups) if terms else 0
@@ -249,7 +241,7 @@ class _Channel:
             terms,
             0 if varies else constants[0],
             shape=interval_shape(low, high),
-            size=size,
+            size=starts[-1],
             pipeline=pipeline,
             shallow=True,
         )
@@ -323,6 +315,26 @@ def equal_weights(weights: Sequence[Sequence[int]]) -> list[list[tuple[int, int]
         first = weights[0][members[0][0]] if members else turns[0]
         members.append((number, 1 if first == turns[0] else -1))
     return list(groups.values())
+
+
+def _sum_of_alike(
+    members: Sequence[tuple[int, int]],
+    intervals: Sequence[tuple[int, int]],
+    starts: Sequence[int],
+    pipeline: int | None,
+) -> SignedSum:
+    """Return the signed sum of the inputs of a group; ``starts`` are their first bits."""
+    low, high = (
+        sum(end(sign * value for value in intervals[k]) for k, sign in members)
+        for end in (min, max)
+    )
+    return SignedSum(
+        [Term(interval_shape(*intervals[k]), sign, start=starts[k]) for k, sign in members],
+        shape=interval_shape(low, high),
+        size=starts[-1],
+        pipeline=pipeline,
+        shallow=True,
+    )
 
 
 def additions(weights: Sequence[int]) -> int:
