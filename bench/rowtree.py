@@ -1,28 +1,39 @@
 """Row-class trees: planned LUTs, depth, seconds of plan and proof, peak memory, beside MST's.
 
-Each layer is planned in a process of its own. ``python bench/luts.py`` measures such plans with
-Yosys; the planned LUTs here are those of the netlist before synthesis.
+Each layer is planned in a process of its own, for lookup tables of six inputs; the planned LUTs
+are those of the netlist before synthesis. With --yosys a second table follows: some layers on
+each target, planned and as Yosys maps them.
 
-    python bench/rowtree.py [--write]    --write puts the table into docs/rowtree.md
+    python bench/rowtree.py [--yosys] [--write]    --write puts tables into docs/rowtree.md
 """
 
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 from common import ROOT, apart, network
 
+from bnn2hw.emit.templates import render
+from bnn2hw.emit.verilog import to_rtlil, to_verilog
+from bnn2hw.gateware.netlist import BitNetlist
 from bnn2hw.model import BIPOLAR, BinaryDense, LinearLayer, Tensor, Threshold
 from bnn2hw.plan import plan_layer
 from bnn2hw.plan.bit_form import prove_netlist
 from bnn2hw.plan.cost import plan_cost
 from bnn2hw.plan.rowtree import rowtree_netlist
+from bnn2hw.plan.targets import TARGETS
 from bnn2hw.report.tables import Table, number, ratio
+from bnn2hw.synth.cells import count_cells
+from bnn2hw.toolchain import find_yosys
 
 # name: (network and layer, or none for random weights; rows and columns)
 CASES = {
@@ -35,6 +46,8 @@ CASES = {
     "random 64x576": (None, None, (64, 576)),
 }
 MARKER = "<!-- table: python bench/rowtree.py -->"
+MEASURED = ("digits conv3", "random 64x256", "CNV conv1")
+MEASURED_MARKER = "<!-- table: python bench/rowtree.py --yosys -->"
 
 
 def layer_of(case: str) -> tuple[LinearLayer, Tensor] | None:
@@ -75,7 +88,43 @@ def measure(case: str) -> None:
     print(json.dumps([len(layer.weights), layer.patch_size(), *figures]))
 
 
+def measure_target(case: str, target: str) -> None:
+    """Print what Yosys makes of a layer on a target, as JSON."""
+    found = layer_of(case)
+    if found is None:
+        print("null")
+        return
+    netlist = rowtree_netlist(*found, target)
+    values = {"top": "top", "verilog": "top.v", "target": target, "tables": True}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "results").mkdir()
+        (folder / "top.v").write_text(to_verilog(to_rtlil(BitNetlist(netlist), "top")))
+        find_yosys().run(render(f"synth/{target}.ys.j2", **values), folder)
+        statistics = json.loads((folder / "results" / f"{target}.json").read_text())
+    cells = count_cells(
+        statistics["design"]["num_cells_by_type"], {"lut4": 4, "lut6": 6}.get(target, 0)
+    )
+    print(json.dumps([netlist.luts, cells.luts, cells.carries]))
+
+
+def measured() -> str:
+    """Return the table of layers on targets."""
+    rows = []
+    for case, target in product(MEASURED, TARGETS):
+        figures = apart(__file__, case, target)
+        if figures is not None:
+            luts, found, carries = figures
+            rows.append([case, target, number(luts), number(found), number(carries),
+                         f"{found / luts - 1:+.1%}"])  # fmt: skip
+    headers = ["layer", "target", "planned", "LUTs by Yosys", "carries", "difference"]
+    return Table(headers, rows, left=(0, 1)).markdown()
+
+
 def main() -> None:
+    if len(sys.argv) > 2 and sys.argv[2] in TARGETS:
+        measure_target(sys.argv[1], sys.argv[2])
+        return
     if len(sys.argv) > 1 and sys.argv[1] in CASES:
         measure(sys.argv[1])
         return
@@ -94,14 +143,19 @@ def main() -> None:
         "layer", "weights", "LUT6", "a row", "levels", "of mst, estimated", "plan s", "proof s",
         "peak MiB",
     ]  # fmt: skip
-    text = Table(headers, rows, left=(0, 1)).markdown()
+    show(MARKER, Table(headers, rows, left=(0, 1)).markdown())
+    if "--yosys" in sys.argv:
+        show(MEASURED_MARKER, measured())
+
+
+def show(marker: str, text: str) -> None:
+    """Print a table, and put it into the page after its marker where that is asked for."""
     print(text)
     if "--write" in sys.argv:
         path = ROOT / "docs" / "rowtree.md"
-        head, _, rest = path.read_text(encoding="utf-8").partition(MARKER)
-        lines = rest.lstrip("\n").splitlines(keepends=True)
-        after = "".join(line for line in lines if not line.startswith("|"))
-        path.write_text(f"{head}{MARKER}\n\n{text}\n{after.lstrip()}", encoding="utf-8")
+        page = path.read_text(encoding="utf-8")
+        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
+        path.write_text(pattern.sub(f"{marker}\n\n{text}", page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,8 @@ def sums_of(layer: LinearLayer, source: Tensor, bits: NDArray[np.uint8]) -> NDAr
         if source.format.signed:
             places[-1] *= -1
         values = bits.reshape(len(bits), -1, width) @ places
-    return values @ layer.matrix().astype(np.int64).T
+    sums: NDArray[np.int64] = values @ layer.matrix().astype(np.int64).T
+    return sums
 
 
 def outputs_of(netlist: Netlist, bits: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
