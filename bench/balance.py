@@ -9,6 +9,7 @@ Yosys runs each stage; what an earlier run made is used again (build/balance).
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections import defaultdict
@@ -65,21 +66,20 @@ def measure(names: list[str]) -> tuple[list[list[str]], list[list[str]]]:
             print(f"{model} is missing: set BNN2HW_ZOO", file=sys.stderr)
             continue
         build = api.generate_network(found, **options, out=ROOT / "build" / "balance" / name)
+        (top,) = build.directory.glob("*/manifest.json")
+        estimate = json.loads(top.read_text(encoding="utf-8"))["estimate"]
         for result in api.synthesise_network(build.directory, families):
+            target = result.total.target
             stages = [stage for stage in result.stages if stage.estimate]
             sums = [
-                (
-                    sum(stage.estimate[key] for stage in stages),
-                    getattr(result.total.cells, field),
-                )
+                (estimate[target][key], getattr(result.total.cells, field))
                 for key, field in (
                     ("luts", "luts"), ("flipflops", "flip_flops"), ("block_rams", "block_rams"),
                 )
             ]  # fmt: skip
-            target = result.total.target
             row = [name, target]
-            for estimate, measured in sums:
-                row += [number(estimate), number(measured), error(estimate, measured)]
+            for guess, measured in sums:
+                row += [number(guess), number(measured), error(guess, measured)]
             rows.append(row)
             print(" | ".join(row), file=sys.stderr, flush=True)
             for stage in stages:

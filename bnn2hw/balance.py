@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .emit.area import chain_area
+from .emit.area import network_area, stage_area
 from .emit.stage import Stage
 from .errors import PlanError, UsageError
 from .plan.area import Area
@@ -33,8 +33,6 @@ PLANS = ("direct", "mst", "subbit", "classes")
 
 # Depths of queues depend on the choice: the search is repeated with those of its result.
 _ROUNDS = 4
-# Of the guard of frames and the verdicts.
-_FRAME = Area(luts=45, flipflops=35, lone=5)
 
 
 @dataclass(frozen=True)
@@ -222,8 +220,10 @@ class _Search:
         stages, paces = problem.stages(at_once)
         # The shortest interval that there is, and the area beside the layers' options.
         self._least = paces.interval
-        others = [stage for stage in stages if stage.folding is None]
-        self._others = _FRAME + chain_area(others, self._family)
+        self._others = network_area(stages, self._family)
+        for stage in stages:
+            if stage.folding is not None:
+                self._others -= stage_area(stage, self._family) or Area()
         self._late = 0
         self._merged: dict[tuple[int, ...], list[_Combination]] = {}
 
@@ -302,8 +302,7 @@ class _Search:
             choices[name] = choice
             works[name] = layer.work(choice)
         stages, paces = self._problem.stages(works)
-        area = _FRAME + chain_area(stages, self._family)
-        return Balance(choices, paces.interval, area)
+        return Balance(choices, paces.interval, network_area(stages, self._family))
 
     def _area(self, chosen: _Combination) -> Area:
         """Return the area of a combination with that of all other stages."""

@@ -16,6 +16,7 @@ from bnn2hw.accelerator import generate_network, synthesise_network
 from bnn2hw.api import load_network
 from bnn2hw.assignment import Plans, assign
 from bnn2hw.balance import PLANS, Balance, Goal, Problem, balance
+from bnn2hw.emit.manifest import read_manifest
 from bnn2hw.emit.stage import input_beats
 from bnn2hw.emit.stages import network_stages
 from bnn2hw.errors import PlanError, UsageError
@@ -193,10 +194,11 @@ def test_choices_go_round(tmp_path: Path) -> None:
 def test_estimates_are_near_what_yosys_counts(family: str, tmp_path: Path) -> None:
     build = generate_network(load_network(), interval=20_000, out=tmp_path / "out")
     (result,) = synthesise_network(build.directory, [family])
-    luts = sum(stage.estimate["luts"] for stage in result.stages if stage.estimate)
-    assert abs(luts / result.total.cells.luts - 1) < 0.15
-    registers = sum(stage.estimate["flipflops"] for stage in result.stages if stage.estimate)
-    assert abs(registers / result.total.cells.flip_flops - 1) < 0.15
+    manifest = read_manifest(build.directory / "digits", "network")
+    estimate, measured = manifest["estimate"][family], result.total.cells
+    assert abs(estimate["luts"] / measured.luts - 1) < 0.15
+    assert abs(estimate["flipflops"] / measured.flip_flops - 1) < 0.15
+    assert estimate["block_rams"] == measured.block_rams
     for stage in result.stages:
         if stage.estimate and stage.cells.luts >= 50:
             assert abs(stage.estimate["luts"] / stage.cells.luts - 1) < 0.3, stage.name

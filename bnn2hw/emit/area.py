@@ -16,12 +16,16 @@ from ..plan.cost import comparison_bits, core_area
 from ..plan.folding_area import FoldingArea
 from .stage import Stage
 
-__all__ = ["chain_area", "stage_area", "stage_estimate"]
+__all__ = ["network_area", "stage_area", "stage_estimate"]
 
 Options = Mapping[str, Any]
 
 # A delay of so many slots is a memory.
 _MEMORY_SLOTS = 16
+# The guard of frames, and the verdicts.
+_FRAME = Area(luts=45, flipflops=35, lone=5)
+# Of the masks of a window, what goes into the choice from two chunks.
+_HALF_MASKS = 0.4
 # Tables of a bit that a sum of several terms adds, and of a bit of its result.
 _TERM_BIT = 1.7
 _RESULT_BIT = {"ecp5": 1.8, "ice40": 1.0}
@@ -34,9 +38,21 @@ def stage_estimate(stage: Stage) -> dict[str, dict[str, dict[str, int]]]:
     return {"estimate": known} if known else {}
 
 
-def chain_area(stages: Sequence[Stage], family: str) -> Area:
-    """Return the estimate of stages together, as far as they have one."""
-    return sum((stage_area(stage, family) or Area() for stage in stages), Area())
+def network_area(stages: Sequence[Stage], family: str) -> Area:
+    """Return the estimate of a network: its stages, as far as they have one, joined.
+
+    The tables that mask padding in a window are part of those by which a folded core chooses its
+    inputs, or compares them with weights: there is nothing of them once both are joined. Two
+    chunks are an exception, as a table that chooses from them is full.
+    """
+    total = _FRAME + sum((stage_area(stage, family) or Area() for stage in stages), Area())
+    by_name = {stage.name: stage for stage in stages}
+    for stage in stages:
+        for source in (by_name[name] for name in stage.sources if name in by_name):
+            if stage.folding is not None and source.unit == "SlidingWindow":
+                steps = -(-stage.folding.weights.shape[1] // stage.folding.simd)
+                total -= Area(_masks(source.options) * (_HALF_MASKS if steps == 2 else 1))
+    return total
 
 
 def stage_area(stage: Stage, family: str) -> Area | None:
@@ -91,11 +107,25 @@ def _lookup(table: Sequence[int]) -> float:
     return changes * ((len(table) - 1).bit_length() / 3 + 0.5)
 
 
+def _windows(options: Options) -> Windows:
+    names = ("size", "kernel", "stride", "dilation", "padding", "turns")
+    return Windows(**{name: options[name] for name in names if name in options})
+
+
+def _masks(options: Options) -> int:
+    """Return the bits of a window that are masked where they are outside of the map."""
+    windows = _windows(options)
+    taps = sum(
+        windows.meets(0, y)
+        and windows.meets(1, x)
+        and not (all(_needed(windows, 0, y)) and all(_needed(windows, 1, x)))
+        for y, x in product(*windows.offsets)
+    )
+    return int(options["word"] * taps)
+
+
 def _window(options: Options, family: str) -> Area:
-    windows = Windows(
-        options["size"], options["kernel"], options.get("stride", (1, 1)),
-        options.get("dilation", (1, 1)), options.get("padding", (0, 0, 0, 0)),
-    )  # fmt: skip
+    windows = _windows(options)
     word, total = options["word"], Area(luts=14.0)
     total += counter_area(windows.size[0] * windows.size[1]) + counter_area(windows.ahead + 1)
     total += counter_area(windows.size[0]) + counter_area(windows.size[1])
@@ -110,18 +140,14 @@ def _window(options: Options, family: str) -> Area:
         before = delay
     for slots, bits in runs.items():
         total += memory_area(family, bits, slots) + counter_area(slots) + Area(4)
-    masked = 0
-    tables = 0.0
-    inside = [{o: _needed(windows, axis, o) for o in windows.offsets[axis]} for axis in range(2)]
-    for y, x in product(*windows.offsets):
-        there = windows.meets(0, y) and windows.meets(1, x)
-        masked += there and not (all(inside[0][y]) and all(inside[1][x]))
-    tables += sum(_lookup(table) for axis in inside for table in axis.values())
+    tables = sum(
+        _lookup(_needed(windows, axis, o)) for axis in range(2) for o in set(windows.offsets[axis])
+    )
     border = options.get("border")
     if border is not None:
         tables += _lookup(border[:, 0].tolist()) + _lookup(border[0].tolist()) + 4
     real = windows.ahead + 1
-    return total + Area(masked * word + tables, real + 1, real)
+    return total + Area(_masks(options) + tables, real + 1, real)
 
 
 def _needed(windows: Windows, axis: int, offset: int) -> list[int]:

@@ -12,10 +12,11 @@ import numpy as np
 
 from ..gateware.network_core import AxiStreamNetwork
 from ..model import Argmax, Network, save
+from ..plan.area import FAMILIES
 from ..plan.jobs import Job
 from ..plan.pace import Paces
 from ..plan.text import dump
-from .area import stage_estimate
+from .area import network_area, stage_estimate
 from .frames import Field, Frames, Joint, write_bench_frames, write_volume
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
@@ -242,6 +243,9 @@ class NetworkFiles:
                 }
                 for stage in self.stages
             ],
+            "estimate": {
+                family: network_area(self.stages, family).to_json(family) for family in FAMILIES
+            },
             "choices": dict(self.choices),
             "targets": values["targets"],
             "verilator_flags": list(_VERILATOR_FLAGS),

@@ -50,5 +50,6 @@ def test_a_network_is_sized(run: Run, tmp_path: Path) -> None:
     assert sized["images_per_second"] == pytest.approx(5e7 / found["interval"])
     assert sized["images_per_second"] >= 2000
     stages = sum(stage["estimate"]["ecp5"]["luts"] for stage in found["stages"])
-    assert 0 <= sized["estimate"]["luts"] - stages < 100
+    # Joining saves the masks of windows.
+    assert stages - 600 < sized["estimate"]["luts"] < stages
     assert (tmp_path / found["directory"] / "digits" / "choices.toml").exists()
