@@ -181,7 +181,7 @@ def test_a_slow_network_runs_at_a_part_of_the_clock(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_misfit_says_by_how_much(tmp_path: Path) -> None:
-    generate_network(small_network(400), plan="direct", beat=8, out=tmp_path / "net")
+    generate_network(small_network(160), plan="direct", beat=8, out=tmp_path / "net")
     with pytest.raises(SynthesisError, match=r"does not fit icebreaker: it takes [\d,]+ ICESTORM_"):
         build_board(tmp_path / "net", "icebreaker", out=tmp_path / "out")
 

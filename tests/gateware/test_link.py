@@ -6,6 +6,7 @@ import importlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,15 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn2hw.gateware import host_link, uart
+from bnn2hw.accelerator import generate_network, simulate_network
+from bnn2hw.errors import VerificationError
+from bnn2hw.gateware import frame, host_link, network_core, uart
 from bnn2hw.gateware.network_core import AxiStreamNetwork
 from bnn2hw.gateware.words import Gather, Split
 from bnn2hw.host.packets import Answer, PacketReader, Status, frame_packet
 from tests.gateware.mutants import LINK_MUTANTS, load_mutant
 from tests.gateware.streams import send_words
+from tests.helpers import dense_network
 
 FRAMING, OVERRUN = 1 << 8, 1 << 9
 # Bytes that need escapes, alone and side by side.
@@ -308,3 +312,44 @@ def test_a_true_copy_passes(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_mutant_is_rejected(name: str, tmp_path: Path) -> None:
     assert rejected(name, tmp_path)
+
+
+# Broken frame checkers: right text, wrong text.
+FRAME_MUTANTS = {
+    "short_not_told": ("Cat(fills, ~fills & ~self.i.p.last)", "Cat(0, ~fills & ~self.i.p.last)"),
+    "long_not_told": ("Cat(fills, ~fills & ~self.i.p.last)", "Cat(fills, 0)"),
+    "short_not_filled": ("fills.eq(1)", "fills.eq(0)"),
+    "long_not_dropped": ("drops.eq(~fills & ~self.i.p.last)", "drops.eq(0)"),
+    "dropped_for_ever": ("m.d.sync += drops.eq(0)", "m.d.sync += drops.eq(1)"),
+    "filled_for_ever": ("[fills.eq(0), drops", "[fills.eq(1), drops"),
+}
+
+
+def broken_guard(name: str) -> type:
+    """Return a frame checker with one line wrong."""
+    right, wrong = FRAME_MUTANTS[name]
+    text = Path(frame.__file__).read_text(encoding="utf-8")
+    assert right in text
+    module = ModuleType("broken_frame")
+    exec(compile(text.replace(right, wrong), "broken_frame", "exec"), module.__dict__)
+    found = module.FrameGuard
+    assert isinstance(found, type)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(FRAME_MUTANTS))
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_broken_frame_checker_is_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_core, "FrameGuard", broken_guard(name))
+    with pytest.raises(AssertionError):
+        check_link()
+
+
+@pytest.mark.slow
+def test_the_bench_rejects_a_broken_frame_checker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_core, "FrameGuard", broken_guard("long_not_dropped"))
+    generate_network(dense_network(16, 3), plan="direct", beat=4, out=tmp_path / "out")
+    with pytest.raises(VerificationError, match="test frames_of_wrong_length: "):
+        simulate_network(tmp_path / "out", images=5)
