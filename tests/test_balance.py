@@ -25,6 +25,7 @@ from bnn2hw.plan import devices
 from bnn2hw.plan.choices import read_choices
 from bnn2hw.plan.jobs import linear_jobs, network_jobs
 from bnn2hw.plan.options import LayerOptions, Option
+from bnn2hw.synth import DEVICES
 from tests.helpers import dense_network
 from tests.test_accelerator import residual_network, tiny_network
 
@@ -135,6 +136,16 @@ def test_a_remedy_helps() -> None:
     assert balance(work, Goal(device, fps=781_250)).interval == 64
     with pytest.raises(PlanError):
         balance(work, Goal("ecp5-25k", fps=1.1 * float(fps)))
+
+
+def test_every_device_that_is_placed_has_a_capacity() -> None:
+    assert list(devices.CAPACITIES) == list(DEVICES)
+    for name, capacity in devices.CAPACITIES.items():
+        assert capacity.family == DEVICES[name].family
+        cells, flipflops, block_rams = capacity.usable
+        assert cells < capacity.cells
+        assert flipflops < capacity.flipflops
+        assert block_rams < capacity.block_rams
 
 
 @pytest.mark.parametrize(
