@@ -51,4 +51,6 @@ def literal(value: object) -> str:
     """Return a number, a tuple or an array as Python text."""
     if isinstance(value, np.ndarray):
         return f"np.array({value.tolist()}, dtype=np.{value.dtype.name})"
+    if isinstance(value, tuple):
+        return f"({''.join(literal(part) + ', ' for part in value)})"
     return repr(value)

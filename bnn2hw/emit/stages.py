@@ -41,7 +41,7 @@ __all__ = ["network_problem", "network_stages"]
 
 # Units that can hold a word for a folded core or a repeat while they work on the next one, or
 # whose pace says for how long they cannot.
-_HOLDS = ("FoldedCore", "Fifo", "Gather", "Repeat", "SlidingWindow")
+_HOLDS = ("FoldedCore", "Fifo", "Gather", "Repeat", "Slice", "SlidingWindow")
 
 
 def network_problem(network: Network) -> tuple[str, str] | None:
@@ -97,7 +97,67 @@ def network_stages(
         for stage in _job_stages(job, works.get(job.name), pipeline, scores):
             edges.add(stage, job.name)
         edges.end(job)
-    return _with_queues(edges.stages, beats)
+    return _with_queues(_on_one_line(edges.stages), beats)
+
+
+def _on_one_line(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages with one line of positions for windows that differ in dilation alone.
+
+    Slices of what the line gives take the names of the windows.
+    """
+    alike: dict[object, list[Stage]] = {}
+    for stage in stages:
+        if stage.unit == "SlidingWindow":
+            same = tuple(stage.options[name] for name in _SAME)
+            outputs = int(stage.paces[0].emits.sum())
+            alike.setdefault((stage.sources, outputs, same), []).append(stage)
+    lines = {row[0].name: _line_stages(row) for row in alike.values() if len(row) > 1}
+    gone = {one.name for row in alike.values() if len(row) > 1 for one in row}
+    found: list[Stage] = []
+    for stage in stages:
+        if stage.name in gone:
+            found += lines.get(stage.name, [])
+        else:
+            found.append(stage)
+    return found
+
+
+_SAME = ("size", "word", "kernel", "stride", "filler", "turns")
+
+
+def _line_stages(members: Sequence[Stage]) -> list[Stage]:
+    """Return the stage of windows on one line, and each of them as a slice."""
+    first, count = members[0], int(members[0].paces[0].emits.sum())
+    options = {
+        **first.options,
+        "more": tuple(
+            (one.options["dilation"], one.options["padding"], one.options["border"])
+            for one in members[1:]
+        ),
+    }
+    names = ("size", "kernel", "stride", "dilation", "padding", "turns")
+    geometries = [Windows(*(one.options[name] for name in names)) for one in members]  # type: ignore[arg-type]
+    # Windows are complete with the last of them, and stay for the slowest reader.
+    last = max(geometries, key=lambda windows: windows.ahead)
+    pace = _window_pace(last, max(int(one.paces[0].hold.max()) for one in members))
+    line = replace(first, name=f"{first.name}_line", options=options, paces=(pace,))
+    found, start = [line], 0
+    bits = []
+    for one in members:
+        height, width = geometries[0].kernel
+        border = one.options["border"]
+        classes = 1 if border is None else int(border.max()) + 1  # type: ignore[attr-defined]
+        bits.append(one.words[0] * height * width + border_width(classes))
+    for one, width in zip(members, bits, strict=True):
+        cut = {"word": sum(bits), "start": start, "count": 1, "width": width, "kept": width}
+        found.append(
+            Stage(
+                one.name, one.layer, "Slice", cut, (sum(bits),),
+                (Pace.even(count, latency=0),), (line.name,),
+            )
+        )  # fmt: skip
+        start += width
+    return found
 
 
 class _Edges:

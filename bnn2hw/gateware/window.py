@@ -119,6 +119,9 @@ class Windows:
         return np.roll(starts.reshape(-1), self.ahead)
 
 
+View = tuple[tuple[int, int], tuple[int, int, int, int], "NDArray[np.int64] | None"]
+
+
 class SlidingWindow(wiring.Component):
     """The window of every output position of a convolution or a pool.
 
@@ -150,19 +153,23 @@ class SlidingWindow(wiring.Component):
         its row and one of its column; None where there is one class.
     turns
         Maps that take turns, a position of each (see :class:`Windows`).
+    more
+        Dilation, padding and border classes of further windows on the same line; each window has
+        as many outputs.
 
     Attributes
     ----------
     outputs
         Height and width of the map of windows.
     ahead
-        Positions that come after the origin of a window before it is complete.
+        Positions that come after the origin of a window before all are complete.
 
     Members
     -------
     i : stream of ``unsigned(word)``, H x W beats a frame
     o : stream of ``data`` (taps in (ky, kx) order, the first at the LSB) and, where there is more
-        than one class, ``border``; one beat an output position
+        than one class, ``border``; then the same of each further window, as ``data1`` and so on;
+        one beat an output position
     """
 
     def __init__(
@@ -177,17 +184,27 @@ class SlidingWindow(wiring.Component):
         filler: int = 0,
         border: NDArray[np.int64] | None = None,
         turns: int = 1,
+        more: Sequence[View] = (),
     ) -> None:
-        self._windows = Windows(size, kernel, stride, dilation, padding, turns)
-        assert self._windows.masked, "a window has no origin on the map: put a Pad before it"
-        self.outputs, self.ahead = self._windows.outputs, self._windows.ahead
-        self._size, self._word = self._windows.grid, word
-        self._filler = filler
-        self._classes = 1 if border is None else int(border.max()) + 1
-        self._border = np.zeros(self.outputs, np.int64) if border is None else border
-        payload = {"data": unsigned(word * kernel[0] * kernel[1])}
-        if self._classes > 1:
-            payload["border"] = unsigned(border_width(self._classes))
+        self._views = [
+            (
+                Windows(size, kernel, stride, rates, around, turns),
+                classes if classes is not None and classes.any() else None,
+            )
+            for rates, around, classes in ((dilation, padding, border), *more)
+        ]
+        self._windows, _ = self._views[0]
+        self.outputs, self._size = self._windows.outputs, self._windows.grid
+        for windows, _ in self._views:
+            assert windows.masked, "a window has no origin on the map: put a Pad before it"
+            assert windows.outputs == self.outputs
+        self.ahead = max(windows.ahead for windows, _ in self._views)
+        self._word, self._filler = word, filler
+        payload = {}
+        for k, (_, classes) in enumerate(self._views):
+            payload[f"data{k or ''}"] = unsigned(word * kernel[0] * kernel[1])
+            if classes is not None:
+                payload[f"border{k or ''}"] = unsigned(border_width(int(classes.max()) + 1))
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(word))),
@@ -246,39 +263,36 @@ class SlidingWindow(wiring.Component):
         ]
         m.d.comb += due.eq(origin & starts[0] & starts[1])
 
-        delays = sorted({self.ahead - offset for offset in self._windows.reads})
-        line = _DelayLine(m, self.i.payload, delays, advance)
-        inside = [
-            {
-                o: _lookup(m, at[axis], self._needed(axis, o), f"inside{axis}_{k}")
-                for k, o in enumerate(self._windows.offsets[axis])
-            }
-            for axis in range(2)
-        ]
-        words = []
-        for y, x in product(*self._windows.offsets):
-            delay = self.ahead - (y * width + x)
-            if self._windows.meets(0, y) and self._windows.meets(1, x):
-                words.append(self._masked(line[delay], inside[0][y] & inside[1][x]))
-            else:
-                words.append(Const(self._filler, self._word))
-        m.d.comb += self.o.p.data.eq(Cat(*words))
-        if self._classes > 1:
-            rows = self._border[:, 0] - self._border[:, 0].min()
-            columns = self._border.min(axis=0)
-            assert (rows[:, None] + columns[None, :] == self._border).all()
-            m.d.comb += self.o.p.border.eq(
-                _lookup(m, at[0], rows[self._windows.output_at(0)].tolist(), "row_class")
-                + _lookup(m, at[1], columns[self._windows.output_at(1)].tolist(), "column_class")
-            )
+        delays = {self.ahead - offset for windows, _ in self._views for offset in windows.reads}
+        line = _DelayLine(m, self.i.payload, sorted(delays), advance)
+        for k, (windows, border) in enumerate(self._views):
+            view = str(k or "")
+            inside = [
+                {
+                    o: _lookup(m, at[axis], _needed(windows, axis, o), f"inside{view}_{axis}_{n}")
+                    for n, o in enumerate(windows.offsets[axis])
+                }
+                for axis in range(2)
+            ]
+            words = []
+            for y, x in product(*windows.offsets):
+                if windows.meets(0, y) and windows.meets(1, x):
+                    tap = line[self.ahead - (y * width + x)]
+                    words.append(self._masked(tap, inside[0][y] & inside[1][x]))
+                else:
+                    words.append(Const(self._filler, self._word))
+            m.d.comb += self.o.p[f"data{view}"].eq(Cat(*words))
+            if border is not None:
+                rows, columns = border[:, 0] - border[:, 0].min(), border.min(axis=0)
+                assert (rows[:, None] + columns[None, :] == border).all()
+                classes = [
+                    _lookup(m, at[axis], values[windows.output_at(axis)].tolist(), name + view)
+                    for axis, (values, name) in enumerate(
+                        ((rows, "row_class"), (columns, "column_class"))
+                    )
+                ]
+                m.d.comb += self.o.p[f"border{view}"].eq(classes[0] + classes[1])
         return m
-
-    def _needed(self, axis: int, offset: int) -> list[int]:
-        """Return whether a tap is inside at each origin; what lies between repeats it."""
-        inside = np.array(self._windows.inside(axis, offset))[self._windows.origins(axis)]
-        turns = self._windows.turns if axis else 1
-        at: list[int] = inside[::turns][self._windows.output_at(axis)].astype(int).tolist()
-        return at
 
     def _masked(self, word: Value, inside: Value) -> Value:
         """Return a word, or the filler outside of the map."""
@@ -288,6 +302,14 @@ class SlidingWindow(wiring.Component):
         if self._filler == 0:
             return word & inside.replicate(self._word)
         return Mux(inside, word, filler)
+
+
+def _needed(windows: Windows, axis: int, offset: int) -> list[int]:
+    """Return whether a tap is inside at each origin; what lies between repeats it."""
+    inside = np.array(windows.inside(axis, offset))[windows.origins(axis)]
+    turns = windows.turns if axis else 1
+    at: list[int] = inside[::turns][windows.output_at(axis)].astype(int).tolist()
+    return at
 
 
 def _lookup(m: Module, at: Value, table: Sequence[int], name: str) -> Value:

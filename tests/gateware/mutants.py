@@ -151,7 +151,7 @@ STREAM_MUTANTS = {
     "ring_one_short": ("window", "Mux(at == slots - 1, 0,", "Mux(at == slots - 2, 0,"),
     "stride_ignored": ("window", "origin & starts[0] & starts[1]", "origin & starts[1]"),
     "line_moves_while_stalled": ("window", "free.eq(~due | taken | self.o.ready)", "free.eq(1)"),
-    "row_class_forgotten": ("window", '"row_class")', '"row_class") * 0'),
+    "row_class_forgotten": ("window", '((rows, "row_class")', '((rows * 0, "row_class")'),
     "pad_has_wrong_filler": ("window", "self.i.payload, self._filler)", "self.i.payload, 0)"),
     "taps_not_taken_away": ("pool", "(1, -taps) if bipolar", "(1, 0) if bipolar"),
     "counts_not_doubled": ("pool", "self._scale * step", "0"),
