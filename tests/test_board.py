@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw import api
 from bnn2hw.accelerator import generate_network
 from bnn2hw.board import build_board, write_board
+from bnn2hw.cli import main
 from bnn2hw.emit.board import BOARDS
 from bnn2hw.errors import BuildError, SynthesisError, ToolError, UsageError
 from bnn2hw.golden import run
 from bnn2hw.host import Accelerator
 from bnn2hw.host.packets import frame_packet
 from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold
+from bnn2hw.synth.board import Bitstream
 from bnn2hw.verify.serial import SimulatedPort
 from tests.helpers import dense_network
 from tests.helpers import generate as generate_layers
@@ -208,3 +211,33 @@ def test_what_is_refused(build: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "amaranth_boards.icebreaker", None)
     with pytest.raises(ToolError, match="amaranth-boards is not installed; run 'pip install"):
         write_board(build, "icebreaker", out=out)
+
+
+def test_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given: list[object] = []
+
+    def build_board(directory: Path, board: str, **options: object) -> Bitstream:
+        given.extend([directory, board, options["link"], options["baud"], options["out"]])
+        cells = {"ICESTORM_LC": 528, "SB_GB": 3}
+        there = {"ICESTORM_LC": 5280, "SB_GB": 8}
+        return Bitstream("net", board, cells, there, 12.0, 34.56, "out/board.bin", (1.0, 2.0))
+
+    monkeypatch.setattr(api, "build_board", build_board)
+    arguments = ["bnn2hw", "board", "net", "--board", "icebreaker", "--baud", "9600"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code in (None, 0)
+    assert given == [Path("net"), "icebreaker", "uart", 9600, None]
+    row = capsys.readouterr().out.splitlines()[3]
+    parts = [part.strip() for part in row.split("\u2502")[1:-1]]
+    assert parts == [
+        "net", "icebreaker", "528 ICESTORM_LC (10 %)", "12", "34.6", "1 + 2", "out/board.bin",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", [*arguments, "--json", "-"])
+    with pytest.raises(SystemExit):
+        main()
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["board"], found["clock"], found["reached"]) == ("icebreaker", 12.0, 34.56)

@@ -36,6 +36,7 @@ COMMANDS = [
     "generate",
     "simulate",
     "synth",
+    "board",
     "inspect",
     "import",
     "doctor",
