@@ -112,11 +112,12 @@ VARIANTS = ("lbd", "gbd1", "gbd2", "gbd3", "groupnet")
     st.sampled_from([0.0, 0.3]),
     st.booleans(),
 )
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 def test_random_networks(groupnet: Groupnet, lanes: int, stall: float, spanning: bool) -> None:
     check(groupnet.build(), lanes, stall, spanning=spanning)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_bases_in_turn_are_the_bases_side_by_side(stall: float) -> None:
     network = Groupnet(bases=2, strides=(2, 1), size=(3, 4)).build()
@@ -129,15 +130,13 @@ def test_bases_in_turn_are_the_bases_side_by_side(stall: float) -> None:
 @pytest.mark.parametrize(("pes", "simd"), [(1, 99), (2, 5)])
 def test_bases_in_turn_are_folded_further(pes: int, simd: int) -> None:
     check(Groupnet(strides=(2,)).build(), 1, 0.0, pes=pes, simd=simd)
-    check(Groupnet(variant="gbd1", strides=(2,)).build(), 2, 0.3, pes=pes, simd=simd)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["lbd", "gbd1"])
 def test_dilations_of_parallel_bases(variant: str) -> None:
     network = Groupnet(variant=variant, dilations=(1, 2, 2), strides=(1,), size=(5, 4)).build()
-    check(network, None, 0.3)
-    check(network, None, 0.0, spanning=True)
+    check(network, None, 0.3, spanning=variant == "lbd")
 
 
 def test_bases_that_read_one_edge_share_its_window() -> None:
@@ -173,16 +172,17 @@ def with_weights(network: Network, name: str, weights: NDArray[np.int64]) -> Net
     return replace(network, layers=tuple(layers))
 
 
+@pytest.mark.slow
 def test_a_base_left_out_is_rejected() -> None:
     network = Groupnet(strides=(2,)).build()
     mean = network.layer("block0_mean")
     assert isinstance(mean, Affine)
-    for base in range(3):
-        weights = mean.weights.copy()
-        weights[base] = 0
-        assert rejected(network, with_weights(network, mean.name, weights))
+    weights = mean.weights.copy()
+    weights[1] = 0
+    assert rejected(network, with_weights(network, mean.name, weights))
 
 
+@pytest.mark.slow
 def test_gate_weights_swapped_are_rejected() -> None:
     network = Groupnet(bases=2, strides=(2, 1), gate=30).build()
     gate = network.layer("block1_base1_gate")
