@@ -88,6 +88,19 @@ def test_block_rams_are_shared_by_all_layers(monkeypatch: pytest.MonkeyPatch) ->
     assert found.area.luts >= free.area.luts
 
 
+def test_a_search_that_forgets_block_rams_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    least = "bnn2hw.balance._undominated"
+    monkeypatch.setattr(least, lambda found: [min(found, key=lambda one: one.cells)])
+    with pytest.raises(PlanError):
+        test_block_rams_are_shared_by_all_layers(monkeypatch)
+
+
+def test_a_search_that_takes_the_first_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LayerOptions, "_front", lambda layer, cycles: layer._spatial)
+    with pytest.raises(AssertionError):
+        test_no_combination_is_smaller("ecp5-25k", 400)
+
+
 @pytest.mark.parametrize("network", [tiny_network(), residual_network()], ids=lambda n: n.name)
 def test_more_images_never_take_less(network: Network) -> None:
     sizes = []
