@@ -19,7 +19,7 @@ __all__ = ["class_codes", "row_blocks"]
 
 _CANDIDATES = 48
 # Pairs of blocks of which rows may be exchanged are tried so often.
-_TRIALS_A_ROW, _TRIALS = 60, 12000
+_TRIALS_A_ROW, _TRIALS = 60, 8000
 _TEMPERATURE = 5.0
 _EXACT_COST = 90
 _PERIOD = 30

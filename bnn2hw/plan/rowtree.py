@@ -7,6 +7,9 @@ pays, at the price of what a bit costs below; in the halves, classes that have b
 merged and compressed again. At a single row one heap is left, and the threshold is folded into
 it: only the comparison is built. A LUT spent over r rows serves r outputs: it is MST reuse seen
 from the columns.
+
+:func:`rowtree_netlist` plans for a target (see :mod:`.targets`); the netlist's ``luts`` are those
+that synthesis counts there.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ __all__ = ["rowtree_netlist"]
 
 # Rows on which block sizes are compared.
 _SAMPLE = 128
+# Channels up to which prices of bits are searched for: it takes about as long as all the rest.
+_SEARCHED = 256
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
@@ -44,6 +49,13 @@ _Classes = list[tuple[tuple[bool, ...], Heap]]
 
 def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") -> Netlist:
     """Return the netlist of a layer, the best of a few block sizes.
+
+    Parameters
+    ----------
+    layer, source
+        The layer, and the shape and format of its input.
+    target
+        One of :data:`.targets.TARGETS`: what counters there are and what they cost.
 
     Raises
     ------
@@ -55,7 +67,8 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
     def luts(block: tuple[int, float]) -> int:
         return _Planner(layer, source, device, block).build(_SAMPLE).luts
 
-    return _Planner(layer, source, device, min(device.blocks, key=luts), search=True).build()
+    search = layer.channels <= _SEARCHED
+    return _Planner(layer, source, device, min(device.blocks, key=luts), search).build()
 
 
 class _Planner:

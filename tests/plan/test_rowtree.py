@@ -110,7 +110,8 @@ def outputs_of(netlist: Netlist, bits: NDArray[np.uint8]) -> dict[int, NDArray[n
     values = netlist.evaluate(bits)
 
     def read(literal: int) -> NDArray[np.int64]:
-        return (values[literal >> 1] ^ (literal & 1)).astype(np.int64)
+        bit: NDArray[np.int64] = (values[literal >> 1] ^ (literal & 1)).astype(np.int64)
+        return bit
 
     found = {}
     for output in netlist.outputs:
