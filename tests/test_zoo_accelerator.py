@@ -44,6 +44,6 @@ def test_popcounts_of_cnv(zoo: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.zoo
 def test_resnet18_in_fixed_point_gives_the_classes_of_the_float_network(zoo: Path) -> None:
-    told = run(zoo, "-c", "import resnet18; resnet18.load(resnet18.ZOO, 1, binary=False)")
+    told = run(zoo, "-c", "import resnet18; resnet18.load(resnet18.ZOO, 1, 'whole')")
     assert "the residual sums of two images, after every unit, are those of the zoo" in told
     assert "8 of 8 classes are those of the float network" in told

@@ -1,12 +1,14 @@
 """ResNet-18 of BMXNet (CIFAR-10) as streaming hardware, from pixels to the class.
 
+    python examples/zoo/resnet18.py --part binary --interval 200000 --images 1
+    python examples/zoo/resnet18.py --part front --interval 200000 --images 2
+    python examples/zoo/resnet18.py --part head --interval 20000 --images 8
     python examples/zoo/resnet18.py --interval 200000 --images 1
 
 The binary part is exact: 20 binary convolutions, the residual stream between them. What stands
 before and behind it is float, and becomes fixed point here: the batch norm of the pixels, the first
 convolution and the last dense layer, whose weights are twelve planes of signs each, and between
-them the last batch norm, ReLU and average. --binary leaves these out: bits in, the last residual
-sums out.
+them the last batch norm, ReLU and average. Each of the three parts can be built alone.
 
 The golden model's residual sums are compared with those that came with the network, its classes
 with those of the float network; then every word on every edge of the hardware, for the first
@@ -133,36 +135,40 @@ def head(arrays: Arrays, source: Tensor) -> list[Layer]:
 def whole(binary: Network, arrays: Arrays) -> Network:
     """Return the network from pixels to the class around its binary part."""
     pixels = Tensor((32, 32, 3), Integer(0, 255))
-    layers = [
-        replace(layer, inputs=tuple("bits" if one == "input" else one for one in layer.inputs))
-        for layer in binary.layers
-    ]
-    return Network(
-        "resnet18",
-        pixels,
-        (*front(arrays, pixels), *layers, *head(arrays, binary.tensors[UNITS[-1]])),
-        notes=binary.notes,
+    layers = (
+        *front(arrays, pixels),
+        *renamed(binary.layers, "input", "bits"),
+        *head(arrays, binary.tensors[UNITS[-1]]),
     )
+    return Network("resnet18", pixels, layers, notes=binary.notes)
 
 
-def load(zoo: Path, count: int, *, binary: bool) -> Network:
-    """Return the network with so many images as samples, after the comparison with the zoo."""
-    part = api.import_model(zoo / f"{NAME}.npz", description=HERE / f"{NAME}.toml")
+def renamed(layers: Sequence[Layer], old: str, new: str) -> list[Layer]:
+    """Return layers that read one edge in place of another."""
+    return [
+        replace(layer, inputs=tuple(new if one == old else one for one in layer.inputs))
+        for layer in layers
+    ]
+
+
+def load(zoo: Path, count: int, part: str) -> Network:
+    """Return a part with so many images as samples, after the comparison with the zoo."""
+    binary = api.import_model(zoo / f"{NAME}.npz", description=HERE / f"{NAME}.toml")
     with np.load(zoo / f"expected_{NAME}.npz") as file:
         expected = dict(file)
-    assert part.samples is not None
-    bits = part.samples.images
-    streams = run(part, bits[:2], edges=UNITS)
+    assert binary.samples is not None
+    bits = binary.samples.images
+    streams = run(binary, bits[:2], edges=UNITS)
     for unit in UNITS:
         assert (streams[unit] == expected[f"{unit}_residual"]).all(), unit
     print("golden model: the residual sums of two images, after every unit, are those of the zoo")
-    if binary:
-        return replace(part, samples=Samples(bits[:count]))
+    if part == "binary":
+        return replace(binary, samples=Samples(bits[:count]))
     with np.load(zoo / f"{NAME}.npz") as file:
-        network = whole(part, dict(file))
+        network = whole(binary, dict(file))
     with np.load(zoo / "cifar10_samples.npz") as file:
         images, labels = file["images"][: len(bits)].astype(np.int32), file["labels"]
-    found = run(network, images, edges=["bits", "class"])
+    found = run(network, images, edges=["bits", UNITS[-1], "class"])
     classes = expected["logits"].argmax(axis=1)
     print(
         f"golden model: {(found['class'][:, 0] == classes).sum()} of {len(classes)} classes are "
@@ -170,17 +176,29 @@ def load(zoo: Path, count: int, *, binary: bool) -> Network:
         "behind the first convolution differ"
     )
     assert (found["class"][:, 0] == classes).all()
-    return replace(network, samples=Samples(images[:count], labels[:count].astype(np.int64)))
+    samples = Samples(images[:count], labels[:count].astype(np.int64))
+    names = [layer.name for layer in network.layers]
+    if part == "front":
+        layers = network.layers[: names.index("bits") + 1]
+        return Network(
+            "resnet18_front", network.input, layers, samples=replace(samples, labels=None)
+        )
+    if part == "head":
+        stream = network.tensors[UNITS[-1]]
+        rest = renamed(network.layers[names.index("bn1") :], UNITS[-1], "input")
+        sums = replace(samples, images=found[UNITS[-1]][:count])
+        return Network("resnet18_head", stream, tuple(rest), samples=sums)
+    return replace(network, samples=samples)
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Run ResNet-18 of the zoo on its hardware.")
     parser.add_argument("--interval", type=int, default=200_000, help="cycles an image")
     parser.add_argument("--images", type=int, default=1)
-    parser.add_argument("--binary", action="store_true", help="the binary part alone")
+    parser.add_argument("--part", choices=["front", "binary", "head", "whole"], default="whole")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
-    network = load(ZOO, options.images, binary=options.binary)
+    network = load(ZOO, options.images, options.part)
     build = api.generate_network(
         network, interval=options.interval, pipeline=2, out=options.out, progress=print
     )
