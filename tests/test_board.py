@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,29 +20,19 @@ from bnn2hw.errors import BuildError, SynthesisError, ToolError, UsageError
 from bnn2hw.golden import run
 from bnn2hw.host import Accelerator
 from bnn2hw.host.packets import frame_packet
-from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold
+from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor
 from bnn2hw.synth.board import Bitstream
 from bnn2hw.verify.serial import SimulatedPort
 from tests.helpers import dense_network
 from tests.helpers import generate as generate_layers
-
-
-def small_network(hidden: int = 16) -> Network:
-    generator = np.random.default_rng(0)
-    weights = generator.integers(0, 2, (hidden, 64)).astype(np.uint8)
-    layers = (
-        BinaryDense("fc", ("input",), weights, Threshold.at_least(np.zeros(hidden, np.int64))),
-        BinaryDense("out", ("fc",), generator.integers(0, 2, (4, hidden)).astype(np.uint8)),
-        Argmax("class", ("out",)),
-    )
-    return Network("net", Tensor((64,), BIPOLAR), layers)
+from tests.synth.test_place import network as small_network
 
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the build of a small network with scores."""
     out = tmp_path_factory.mktemp("board") / "net"
-    generate_network(small_network(), interval=64, beat=8, pipeline=2, scores=True, out=out)
+    generate_network(small_network(16), interval=64, beat=8, pipeline=2, scores=True, out=out)
     return out
 
 
@@ -111,11 +102,11 @@ def test_a_faulty_line_spoils_no_other_digit(fault: str, digits: tuple[Path, Net
 
 @pytest.mark.slow
 def test_scores_and_frames_of_wrong_length(build: Path, tmp_path: Path) -> None:
-    network = small_network()
+    network = small_network(16)
     directory = write_board(build, "icebreaker", baud=3_000_000, out=tmp_path / "out")
     images = np.random.default_rng(1).integers(0, 2, (40, 64))
     edges = run(network, images)
-    with SimulatedPort(directory) as port:
+    with closing(SimulatedPort(directory)) as port:
         accelerator = Accelerator(port, directory)
         found = accelerator.run(images)
         assert found["class"].reshape(-1).tolist() == edges["class"].reshape(-1).tolist()

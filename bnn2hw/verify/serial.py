@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from types import TracebackType
 
 from ..emit.manifest import layer_directories, read_manifest
 from ..errors import UsageError, VerificationError
@@ -14,7 +13,7 @@ __all__ = ["SimulatedPort"]
 
 
 class SimulatedPort:
-    """The two lines of a board's UART in a compiled simulation; a context.
+    """The two lines of a board's UART in a compiled simulation.
 
     Time passes only while bytes are sent or waited for. The bytes of the board are read from the
     levels of its line, bit by bit.
@@ -95,14 +94,3 @@ class SimulatedPort:
     def close(self) -> None:
         """End the simulation."""
         self._process.communicate()
-
-    def __enter__(self) -> SimulatedPort:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
