@@ -182,6 +182,7 @@ class BoardFiles:
             warnings.simplefilter("error")
             plan = platform.prepare(
                 design, "board", emit_src=False, synth_opts=_SYNTHESIS[chosen.family],
+                script_after_read=render("synth/_short_abc9.ys.j2", tables=False),
                 nextpnr_opts="--report board-pnr.json --timing-allow-fail --seed 1",
             )  # fmt: skip
         commands = json.loads(plan.files["build_board.json"])["commands"]
