@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bnn2hw.accelerator import generate_network, synthesise_network
+from bnn2hw.cli import main
 from bnn2hw.emit.manifest import read_manifest
 from bnn2hw.errors import BuildError, SynthesisError, UsageError
 from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold
@@ -176,3 +178,29 @@ def test_estimates_of_the_manifest_stand_beside(tmp_path: Path) -> None:
     told = {stage.name: stage.estimate for stage in found.stages}
     assert told.pop(manifest["stages"][1]["name"]) == {"luts": 7, "flipflops": 5}
     assert set(map(str, told.values())) == {"{}"}
+
+
+def test_the_command_prints_the_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(tmp_path / "out")
+
+    def call(*arguments: str) -> object:
+        monkeypatch.setattr(sys, "argv", ["bnn2hw", "synth", str(tmp_path / "out"), *arguments])
+        try:
+            main()
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    assert call("--target", "lut6") == 0
+    told = capsys.readouterr()
+    assert "net for lut6, stage by stage:" in told.out
+    assert all(name in told.out for name in ("FoldedCore", "all alone", "joined"))
+    assert "different parts to synthesise" in told.err
+    assert call("--target", "lut6", "--json", "-") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert [stage["name"] for stage in found["stages"]][-1] == "joins"
+    assert found["total"]["cells"]["luts"] > 0
+    assert call("--device", "ecp5-25k", "--target", "lut6") == 2
+    assert "a device names its target; leave --target" in capsys.readouterr().err
