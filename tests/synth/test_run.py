@@ -24,7 +24,7 @@ endmodule
 """
 
 
-LAYER = {
+LAYER: dict[str, object] = {
     "layer": "small", "top": "small", "input": {}, "output": {}, "pipeline": None, "plan": {},
     "verilator_flags": [], "make_flags": [],
 }  # fmt: skip
