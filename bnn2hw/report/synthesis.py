@@ -7,7 +7,7 @@ from typing import Any
 
 from .tables import Table, number, ratio
 
-__all__ = ["board_table", "placement_table", "stage_table", "synthesis_table"]
+__all__ = ["board_table", "placement_table", "placement_text", "stage_table", "synthesis_table"]
 
 
 def synthesis_table(results: Sequence[Mapping[str, Any]]) -> Table:
@@ -125,6 +125,12 @@ def placement_table(results: Sequence[Mapping[str, Any]]) -> Table:
         "seconds", "bitstream",
     ]  # fmt: skip
     return Table(headers, rows, left=(0, 1, 2, 9))
+
+
+def placement_text(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return the stages of every place and route, and all of them beside another, as Markdown."""
+    tables = [stage_table(item["synthesis"]) for item in results]
+    return "\n".join(table.markdown() for table in [*tables, placement_table(results)])
 
 
 def _latency(item: Mapping[str, Any]) -> list[str]:

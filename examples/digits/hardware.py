@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from bnn2hw import api
-from bnn2hw.report.synthesis import placement_table, stage_table
+from bnn2hw.report.synthesis import placement_text
 
 
 def main(arguments: list[str]) -> None:
@@ -38,9 +38,7 @@ def main(arguments: list[str]) -> None:
         f"latency {result.latency} cycles"
     )
     placed = api.place(build.directory, options.device, clock=options.clock, progress=print)
-    for item in placed:
-        print(stage_table(item.synthesis.to_json()).markdown())
-    print(placement_table([item.to_json() for item in placed]).markdown())
+    print(placement_text([item.to_json() for item in placed]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bnn2hw import api
 from bnn2hw.golden import predict
 from bnn2hw.model import Network, Samples
-from bnn2hw.report.synthesis import placement_table, stage_table
+from bnn2hw.report.synthesis import placement_text
 
 HERE = Path(__file__).parent
 ZOO = Path(os.environ.get("BNN2HW_ZOO", HERE.parents[2] / "shared" / "zoo"))
@@ -82,9 +82,7 @@ def main(arguments: list[str]) -> None:
         f"{result.frames_per_second:.0f} images/s in simulation"
     )
     placed = api.place(build.directory, options.device, clock=options.clock, progress=print)
-    for item in placed:
-        print(stage_table(item.synthesis.to_json()).markdown())
-    print(placement_table([item.to_json() for item in placed]).markdown())
+    print(placement_text([item.to_json() for item in placed]))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnn2hw.report.synthesis import placement_table, stage_table
+from bnn2hw.report.synthesis import placement_table, placement_text, stage_table
 
 
 def stage(name: str, count: int, **estimate: int) -> dict[str, Any]:
@@ -45,3 +45,5 @@ def test_latency_stands_where_it_was_measured() -> None:
     assert row[2] == "50 TRELLIS_FF (50 %)"
     assert row[6:8] == ["200", "4.0"]
     assert placement_table([{**item, "latency": None}]).rows[0][6:8] == ["-", "-"]
+    text = placement_text([{**item, "synthesis": network(stage("one", 100))}])
+    assert text.index("| one | Fifo | 100 ") < text.index("| net | ecp5-25k | 50 TRELLIS_FF")
