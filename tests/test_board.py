@@ -12,6 +12,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw import api
+from bnn2hw import board as board_steps
 from bnn2hw.accelerator import generate_network
 from bnn2hw.board import build_board, write_board
 from bnn2hw.cli import main
@@ -20,7 +21,7 @@ from bnn2hw.errors import BuildError, SynthesisError, ToolError, UsageError
 from bnn2hw.golden import run
 from bnn2hw.host import Accelerator
 from bnn2hw.host.packets import frame_packet
-from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor
+from bnn2hw.model import Network
 from bnn2hw.synth.board import Bitstream
 from bnn2hw.verify.serial import SimulatedPort
 from tests.helpers import dense_network
@@ -159,25 +160,22 @@ def test_a_board_gets_its_bitstream(board: str, build: Path, tmp_path: Path) -> 
     assert not Path(found.file).exists()
 
 
-@pytest.mark.slow
-def test_a_slow_network_runs_at_a_part_of_the_clock(tmp_path: Path) -> None:
-    # 512 products in one cycle are more than 100 MHz allow.
-    weights = np.random.default_rng(0).integers(0, 2, (2, 512)).astype(np.uint8)
-    layers = (BinaryDense("out", ("input",), weights), Argmax("class", ("out",)))
-    network = Network("net", Tensor((512,), BIPOLAR), layers)
-    generate_network(network, plan="direct", beat=64, out=tmp_path / "net")
-    found = build_board(tmp_path / "net", "ecpix5-45f", out=tmp_path / "out")
-    manifest = json.loads((tmp_path / "out" / "host_net" / "manifest.json").read_text())
-    assert manifest["divide"] == 2
-    assert found.clock == 50 < found.reached < 100
-    assert manifest["divisor"] == round(50e6 / 115200)
+def test_a_slow_network_runs_at_a_part_of_the_clock(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks: list[float] = []
 
+    def bitstream(directory: Path, **options: object) -> Bitstream:
+        clocks.append(json.loads((directory / "manifest.json").read_text())["clock_hz"] / 1e6)
+        return Bitstream("net", "ecpix5-45f", {}, {}, clocks[-1], reached, "board.bit", (0, 0))
 
-@pytest.mark.slow
-def test_a_misfit_says_by_how_much(tmp_path: Path) -> None:
-    generate_network(small_network(160), plan="direct", beat=8, out=tmp_path / "net")
-    with pytest.raises(SynthesisError, match=r"does not fit icebreaker: it takes [\d,]+ ICESTORM_"):
-        build_board(tmp_path / "net", "icebreaker", out=tmp_path / "out")
+    monkeypatch.setattr(board_steps, "make_bitstream", bitstream)
+    reached = 30.0
+    found = build_board(build, "ecpix5-45f", out=tmp_path / "out")
+    assert (clocks, found.clock) == ([100, 25], 25)
+    monkeypatch.setattr(board_steps.math, "ceil", lambda value: 1)
+    with pytest.raises(SynthesisError, match=r"the network reaches 30\.0 MHz and needs 50 MHz"):
+        build_board(build, "ecpix5-45f", out=tmp_path / "out")
 
 
 def test_what_is_refused(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
