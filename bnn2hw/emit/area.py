@@ -24,8 +24,8 @@ Options = Mapping[str, Any]
 _MEMORY_SLOTS = 16
 # The guard of frames, and the verdicts.
 _FRAME = Area(luts=45, flipflops=35, lone=5)
-# Of the masks of a window, what goes into the choice from two chunks.
-_HALF_MASKS = 0.4
+# Of the masks of a window, what the choice from two chunks takes up.
+_SAVED_OF_TWO = 0.4
 # Tables of a bit that a sum of several terms adds, and of a bit of its result.
 _TERM_BIT = 1.7
 _RESULT_BIT = {"ecp5": 1.8, "ice40": 1.0}
@@ -41,9 +41,9 @@ def stage_estimate(stage: Stage) -> dict[str, dict[str, dict[str, int]]]:
 def network_area(stages: Sequence[Stage], family: str) -> Area:
     """Return the estimate of a network: its stages, as far as they have one, joined.
 
-    The tables that mask padding in a window are part of those by which a folded core chooses its
-    inputs, or compares them with weights: there is nothing of them once both are joined. Two
-    chunks are an exception, as a table that chooses from them is full.
+    The tables that mask padding in a window become part of those by which a folded core chooses a
+    chunk of inputs. Tables that choose from two chunks have little room, and a core that takes all
+    inputs at once has none: there the masks stay.
     """
     total = _FRAME + sum((stage_area(stage, family) or Area() for stage in stages), Area())
     by_name = {stage.name: stage for stage in stages}
@@ -51,7 +51,8 @@ def network_area(stages: Sequence[Stage], family: str) -> Area:
         for source in (by_name[name] for name in stage.sources if name in by_name):
             if stage.folding is not None and source.unit == "SlidingWindow":
                 steps = -(-stage.folding.weights.shape[1] // stage.folding.simd)
-                total -= Area(_masks(source.options) * (_HALF_MASKS if steps == 2 else 1))
+                saved = {1: 0.0, 2: _SAVED_OF_TWO}.get(steps, 1.0)
+                total -= Area(saved * _masks(source.options))
     return total
 
 

@@ -40,10 +40,9 @@ class Capacity:
         return *logic, int(self.block_rams * _MEMORY_MARGIN)
 
 
-# Clocks that nextpnr reaches with networks of the default pipeline (docs/networks.md): folded
-# digits take 93 % of the UP5K, route, and reach 14.8 MHz, and its boards have crystals of 12;
-# the HX8K is about twice as fast; TFC and LFC reach 71 and 62 MHz on ECP5, where more is left
-# free, as its wide words need the wires.
+# Clocks that nextpnr reaches with networks of the default pipeline (docs/networks.md): digits fill
+# the UP5K at 15 to 30 MHz, and its boards have crystals of 12; the HX8K is about twice as fast;
+# TFC and LFC reach 71 and 62 MHz on ECP5, where more is left free, as wide words need the wires.
 CAPACITIES = {
     "ecp5-25k": Capacity("ecp5", 24_288, 24_288, 56, 50.0, 0.85),
     "ecp5-45k": Capacity("ecp5", 43_848, 43_848, 108, 50.0, 0.85),
