@@ -1,0 +1,38 @@
+"""Networks of parallel bases as builds: in turn under Verilator, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bnn2hw.accelerator import generate_network, simulate_network
+from bnn2hw.errors import PlanError, UsageError
+from tests.groupnets import Groupnet
+
+
+@pytest.mark.slow
+def test_bases_in_turn_under_verilator(tmp_path: Path) -> None:
+    network = Groupnet(variant="gbd1", bases=2, strides=(2,)).build()
+    out = tmp_path / "out"
+    build = generate_network(network, plan="mst", bases_parallel=1, scores=True, out=out)
+    assert build.interval == 16 - 4 + 2 * 4  # positions without a window take no turns
+    manifest = json.loads((out / "bases" / "manifest.json").read_text())
+    joint = manifest["joint_edges"]["block0_base0_conv1_turns"]
+    assert (joint["layers"], joint["in_turn"]) == (
+        ["block0_base0_conv1", "block0_base1_conv1"], True,
+    )  # fmt: skip
+    result = simulate_network(out, images=60)
+    assert result.least_interval == result.greatest_interval == 20
+    assert result.edge_words > 0
+
+
+def test_lanes_that_make_no_sense_leave_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="on 0 lanes"):
+        generate_network(Groupnet(strides=(1,)).build(), bases_parallel=0, out=out)
+    network = Groupnet(variant="lbd", dilations=(1, 1, 2), strides=(1,)).build()
+    with pytest.raises(PlanError, match="they differ in their windows"):
+        generate_network(network, bases_parallel=1, out=out)
+    assert not out.exists()
