@@ -39,7 +39,8 @@ In mode ``delta`` (see :mod:`.engine_delta`) the steps of an item are as many as
 each with a place in it, and a block ends with a readout: ``groups * pixels`` steps of running sums,
 each of which gives an output word. Items differ then, and the cycles follow from the same rules
 item by item: a step starts when the bank is full, ``max(pixels, fetch)`` cycles after the one
-before at the earliest; a bank is free when its item's last step (and the readout) is over.
+before at the earliest; a bank is free when its item's last step (and the readout) is over. While
+a word waits for its bank, the next one comes to the input.
 
 Mode ``binary`` is the honest 1-bit baseline: the same lanes, accumulators, memories and
 bandwidth, and weights as they are. What a lane is worth there is ``taps``, the XNOR products that
@@ -213,6 +214,16 @@ class EngineSchedule:
         return max(self.pixels, self.fetch)
 
     @property
+    def gap(self) -> int:
+        """Return the cycles from an input word to the next at full pace."""
+        return self.spacing // self.pixels
+
+    @property
+    def batches(self) -> int:
+        """Return the cycles in which the table of a pixel is filled."""
+        return self.build - (self.pixels - 1) * self.gap
+
+    @property
     def accumulate(self) -> int:
         """Return the cycles that the lanes take for an item, the longest one if they differ."""
         return max(self.steps, default=self.groups) * self.step
@@ -236,14 +247,19 @@ class EngineSchedule:
 
     def _item_by_item(self) -> int:
         """Return the cycles in mode ``delta``, where items differ."""
-        filling = released = next_step = 0  # when the next bank may be filled, was free, is used
+        # When a word was last taken, the last two banks were free, and the next step may be made.
+        taken, freed, released, next_step = -1, 0, 0, 0
         for item in range(self.items):
             word = item % self.words
-            full = filling + self.build
+            start = max(taken + 1, freed)
+            # The next word waits at the input while the table of this one is made.
+            taken = max(taken + self.gap, start + self.batches - 1)
+            last_start = start if self.pixels == 1 else taken + (self.pixels - 2) * self.gap + 1
+            taken += (self.pixels - 1) * self.gap
+            full = last_start + self.batches
             last = max(full, next_step) + (self.steps[word] - 1) * self.step
             readout = self.groups * self.pixels if word == self.words - 1 else 0
-            filling = max(filling + self.spacing, released)
-            released = last + self.pixels + readout
+            freed, released = released, last + self.pixels + readout
             next_step = max(last + self.fetch, released)
         return released + PIPELINE
 

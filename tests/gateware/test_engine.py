@@ -63,6 +63,36 @@ def test_the_closed_form_counts_the_cycles_of_a_slow_source(
     assert check_engine(design, interval=interval) == timing(design, interval).cycles
 
 
+@st.composite
+def delta_designs(draw: st.DrawFn) -> EngineDesign:
+    """Return an engine in mode delta whose words wait for a bank now and then."""
+    pixels = draw(st.integers(2, 5))
+    parameters = EngineParameters(
+        lanes=draw(st.integers(1, 5)),
+        kernel_units=draw(st.sampled_from([3, 5, 8])),
+        pixels=pixels,
+        word_width=draw(st.none() | st.integers(2, 20)),
+    )
+    return engine_design(
+        draw(st.integers(0, 1000)),
+        parameters,
+        "delta",
+        (3, 3),
+        draw(st.integers(4, 5)),
+        draw(st.integers(6, 19)),
+        positions=3 * pixels,
+        book=(draw(st.integers(2, 3)), draw(st.booleans())),
+    )
+
+
+@given(delta_designs(), st.integers(4, 7))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_the_closed_form_counts_words_that_wait_for_a_bank(
+    design: EngineDesign, interval: int
+) -> None:
+    assert check_engine(design, interval=interval) == timing(design, interval).cycles
+
+
 @given(designs(), st.integers(0, 100))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_stalls_on_both_sides_change_nothing(design: EngineDesign, seed: int) -> None:
