@@ -177,12 +177,17 @@ def _compressed(layer: LinearLayer, tau: int | None, closed: bool) -> LinearLaye
     if closed:
         fitting = [book for book in fitting if book.closed] or ([] if tau else fitting)
     if fitting:
-        return replace(layer, codebook=min(fitting, key=_index_bits))
+        return replace(layer, codebook=min(fitting, key=_memory_bits))
     return layer if tau is None else project(layer, tau, closed=closed)[0]
 
 
 def _index_bits(book: Codebook) -> int:
     return book.tau * book.indices.size
+
+
+def _memory_bits(book: Codebook) -> tuple[int, int]:
+    """Return the bits of the indices and of the subset: the latter decides between equal ones."""
+    return _index_bits(book), book.subset.size
 
 
 def _report(before: LinearLayer, after: LinearLayer, word_width: int) -> CompressedLayer:

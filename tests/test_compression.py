@@ -113,6 +113,17 @@ def test_closing_with_fewer_bits_than_that_is_lossy() -> None:
     assert layer.changed > 0 and (layer.tau, layer.closed) == (2, True)
 
 
+def test_of_codebooks_with_as_many_index_bits_the_smaller_subset_is_kept() -> None:
+    """Own vectors of 4 against those of 8 that are found: 48 bits of indices, 16 of subset."""
+    rng = np.random.default_rng(0)
+    subset = (rng.permutation(16)[:4, None] >> np.arange(4) & 1).astype(np.uint8)
+    book = Codebook(subset, rng.integers(0, 4, (6, 4)).astype(np.int32))
+    layer = BinaryDense("fc", ("input",), book.expand((6, 16)), codebook=book)
+    network = Network("net", Tensor((16,), BIPOLAR), (layer,))
+    (found,) = compress(network).layers
+    assert (found.index_bits, found.tau) == (48, 2)
+
+
 def test_a_codebook_of_longer_vectors_is_counted_as_it_is() -> None:
     """Of vectors of 16 inputs: fewer bits than those of 8 that are found."""
     generator = np.random.default_rng(0)

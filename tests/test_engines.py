@@ -204,6 +204,14 @@ def test_banks_of_whole_powers_of_two_pixels_must_fit() -> None:
         check_program(program, "conv")
 
 
+def test_banks_of_wide_words_must_fit() -> None:
+    layer, source = layer_of(np.random.default_rng(0), (3, 3), 64, 8)
+    parameters = EngineParameters(lanes=2, taps=256, pixels=256)
+    program = plan_engine(layer, source, parameters, "binary").program
+    with pytest.raises(PlanError, match="the tables of a bank would have"):
+        check_program(program, "conv")
+
+
 def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:
     network = subbit_network()
     parameters = EngineParameters(lanes=4096, taps=20)

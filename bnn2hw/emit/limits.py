@@ -88,7 +88,7 @@ def check_program(program: EngineProgram, layer: str) -> None:
         "a word of weight memory": program.word_width,
         "the weights of one step": lanes * program.weight_bits,
         "the kernels of one cycle": program.kernel_units * program.unit,
-        "the tables of a bank": pixels * program.entries * program.entry_width,
+        "the tables of a bank": pixels * program.entries * program.slot_width,
         "the levels of a group": lanes * program.level_width,
     }
     for what, bits in words.items():

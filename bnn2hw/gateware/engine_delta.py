@@ -126,7 +126,8 @@ class DeltaAccumulators(wiring.Component):
         memory gives what is written in the same cycle.
         """
         program = self._program
-        memory = Memory(shape=program.sum_width, depth=program.groups << len(self.pixel), init=[])
+        pixel = self.pixel[: (program.pixels - 1).bit_length()]
+        memory = Memory(shape=program.sum_width, depth=program.groups << len(pixel), init=[])
         m.submodules[f"places{lane}"] = memory
         writer = memory.write_port()
         reader = memory.read_port(transparent_for=(writer,))
@@ -137,7 +138,7 @@ class DeltaAccumulators(wiring.Component):
         with m.If(self.advance):
             m.d.sync += address.eq(reader.addr)
         m.d.comb += [
-            reader.addr.eq(Cat(self.pixel, Mux(self.reading, self.group, place))),
+            reader.addr.eq(Cat(pixel, Mux(self.reading, self.group, place))),
             reader.en.eq(self.advance),
             writer.addr.eq(address),
             writer.data.eq(self.o.word_select(lane, program.sum_width)),

@@ -175,7 +175,7 @@ class KernelTables(_ItemUnit):
         )
         self._loadable = loadable
         units = program.kernel_units
-        banks = _Banks(program.entry_width, program.entries, units, program.pixels)
+        banks = _Banks(program.slot_width, program.entries, units, program.pixels)
         super().__init__(program, banks)
 
     def _load_members(self) -> dict[str, wiring.Member]:
@@ -213,8 +213,7 @@ class WordBanks(_ItemUnit):
     """The words themselves, each with its offset above it: what mode ``binary`` reads."""
 
     def __init__(self, program: EngineProgram) -> None:
-        width = word_layout(program).size + program.entry_width
-        super().__init__(program, _Banks(width, 1, 1, program.pixels))
+        super().__init__(program, _Banks(program.slot_width, 1, 1, program.pixels))
 
     def _made(self, m: Module, word: data.View) -> Value:
         return Cat(word.as_value(), offset(m, self._program, word))

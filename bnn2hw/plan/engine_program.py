@@ -145,6 +145,13 @@ class EngineProgram:
         return interval_width(-self.unit * self.magnitude, self.unit * self.magnitude)
 
     @property
+    def slot_width(self) -> int:
+        """Return the bits of a bank's slot: of an entry, or of a word with its sum above it."""
+        if self.mode != "binary":
+            return self.entry_width
+        return self.unit * (self.element_width + self.masked) + self.entry_width
+
+    @property
     def sum_width(self) -> int:
         """Return the width of a signed sum."""
         return interval_width(-self.bound, self.bound)
