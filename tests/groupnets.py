@@ -145,9 +145,7 @@ class Groupnet:
             )
         return stream
 
-    def sums(
-        self, name: str, a: str, where: tuple[str, int] | None, stride: int, rate: int
-    ) -> str:
+    def sums(self, name: str, a: str, where: tuple[str, int] | None, stride: int, rate: int) -> str:
         """Add a convolution, or the weight bases that stand for one."""
         if self.variant != "lbd":
             return self.convolution(name, a, where, stride, rate)
