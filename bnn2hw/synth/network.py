@@ -194,7 +194,10 @@ def _part_scripts(script: str, top: str) -> tuple[str, str]:
     # Cells are counted in the end; whence they come would name folders.
     plain = (re.sub(r"^tee .*\n", "", tops.sub(PART, half), flags=re.MULTILINE) for half in halves)
     gates, tables = plain
-    return f"{source.sub(read, gates)}attrmap -remove src\nattrmap -modattr -remove src\n", tables
+    gates = f"{source.sub(read, gates)}attrmap -remove src\nattrmap -modattr -remove src\n"
+    # ABC's netlist comes back under names without what tells public from private ones: of two
+    # that differ in nothing else, one would be taken already.
+    return gates, f"rename -hide w:*\n{tables}"
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ from bnn2hw.accelerator import generate_network, synthesise_network
 from bnn2hw.cli import main
 from bnn2hw.emit.manifest import read_manifest
 from bnn2hw.errors import BuildError, SynthesisError, UsageError
-from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold
+from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold, load
 from bnn2hw.synth.network import netlist_file
 from bnn2hw.synth.split import PART, split_network
 from bnn2hw.toolchain import Yosys, find_yosys
+from bnn2hw.verify import layer_inputs
 from bnn2hw.verify.network import build_harness
 
+NETWORKS = Path(__file__).parents[2] / "examples" / "networks"
 GENERATOR = np.random.default_rng(3)
 SQUARE, HEAD = (GENERATOR.integers(0, 2, (n, 16)).astype(np.uint8) for n in (16, 4))
 
@@ -143,6 +145,14 @@ def test_parts_depend_on_nothing_around_them(tmp_path: Path) -> None:
     assert texts["a"]["one"] == texts["a"]["two"]
     with pytest.raises(SynthesisError, match="holds no module net with these stages; generate"):
         split_network((tmp_path / "a" / "net" / "net.il").read_text(), "net", [*stages, "more"])
+
+
+def test_public_and_private_names_of_one_sound_do_not_meet(tmp_path: Path) -> None:
+    """Yosys gave up on the integers of this layer: ABC's netlist came back with a name twice."""
+    whole = load(NETWORKS / "quantised.npz")
+    single = whole.single("block1_conv2", layer_inputs(whole, ["block1_conv2"])["block1_conv2"])
+    generate_network(single, interval=2000, out=tmp_path / "build")
+    assert synthesise_network(tmp_path / "build", ["ice40"])[0].total.luts > 0
 
 
 def test_failures_name_the_stage(tmp_path: Path) -> None:
