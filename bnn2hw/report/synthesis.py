@@ -82,7 +82,7 @@ def stage_table(network: Mapping[str, Any]) -> Table:
     alone = {kind: sum(stage["cells"][kind] or 0 for stage in stages) for _, _, kind in resources}
     lines = [(s["name"], s["unit"], s["cells"], s["estimate"], s["seconds"]) for s in stages]
     lines.append(("all alone", "", alone, totals, sum(stage["seconds"] for stage in stages)))
-    lines.append(("joined", "", total["cells"], totals, total["seconds"]))
+    lines.append(("joined", "", total["cells"], network["estimate"], total["seconds"]))
     rows = []
     for name, unit, cells, estimate, seconds in lines:
         row = [name, unit]

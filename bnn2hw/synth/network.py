@@ -82,12 +82,15 @@ class NetworkSynthesis:
         them do in a row may be one table, and what nothing reads goes.
     types
         Its cells by type.
+    estimate
+        What the manifest of the build estimates for the whole, as for a stage.
     """
 
     network: str
     stages: tuple[StageSynthesis, ...]
     total: SynthesisResult
     types: dict[str, int]
+    estimate: Mapping[str, int]
 
     def to_json(self) -> dict[str, object]:
         """Return the result as JSON values."""
@@ -162,7 +165,8 @@ def synthesise_network(
         seconds=time.perf_counter() - start if seconds or joined else 0.0,
         yosys=version,
     )
-    return NetworkSynthesis(name, tuple(stages), total, figures["cells"])
+    estimate = manifest.get("estimate", {}).get(target, {})
+    return NetworkSynthesis(name, tuple(stages), total, figures["cells"], estimate)
 
 
 def _told(part: Part, described: Mapping[str, Mapping[str, Any]]) -> str:
@@ -194,10 +198,7 @@ def _part_scripts(script: str, top: str) -> tuple[str, str]:
     # Cells are counted in the end; whence they come would name folders.
     plain = (re.sub(r"^tee .*\n", "", tops.sub(PART, half), flags=re.MULTILINE) for half in halves)
     gates, tables = plain
-    gates = f"{source.sub(read, gates)}attrmap -remove src\nattrmap -modattr -remove src\n"
-    # ABC's netlist comes back under names without what tells public from private ones: of two
-    # that differ in nothing else, one would be taken already.
-    return gates, f"rename -hide w:*\n{tables}"
+    return f"{source.sub(read, gates)}attrmap -remove src\nattrmap -modattr -remove src\n", tables
 
 
 @dataclass(frozen=True)
@@ -277,9 +278,11 @@ class _Work:
 
     def _run(self, part: Part, kept: Path, stop: Event) -> float:
         """Synthesise a part, keep gates and counts, and return the seconds that it took."""
+        # ABC's netlist comes back under names without what tells public from private ones: of two
+        # that differ in nothing else, one would be taken already. Joined, they differ in more.
         start = time.perf_counter()
         script = (
-            f"{self.gates}write_rtlil -selected gates.il\n"
+            f"{self.gates}write_rtlil -selected gates.il\nrename -hide w:*\n"
             f"{self.tables}tee -q -o figures.json stat -json\n"
         )
         with tempfile.TemporaryDirectory() as folder:

@@ -64,7 +64,7 @@ def synthesis(target: str, **types: int) -> NetworkSynthesis:
     cells = count_cells(types, 0)
     total = SynthesisResult(target, "", cells, None, 0.0, "")
     stages = (StageSynthesis("fc", "LayerCore", cells, {}, 0.0),)
-    return NetworkSynthesis("net", stages, total, dict(types))
+    return NetworkSynthesis("net", stages, total, dict(types), {})
 
 
 def test_a_misfit_says_by_how_much_and_what_would_hold_it() -> None:
