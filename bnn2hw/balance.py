@@ -9,6 +9,7 @@ bisection.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -224,23 +225,18 @@ class _Search:
         for stage in stages:
             if stage.folding is not None:
                 self._others -= stage_area(stage, self._family) or Area()
-        self._late = 0
         self._merged: dict[tuple[int, ...], list[_Combination]] = {}
+        self._tried: dict[int, Balance | None] = {}
+        self._missed: Area | None = None
 
     def run(self) -> Balance | None:
         """Return the result, or None where there is none."""
-        for _ in range(_ROUNDS):
-            wanted = self._goal.interval
-            interval = self._fastest() if wanted is None else wanted - self._late
-            chosen = None if interval is None else self._cheapest(interval)
-            if chosen is None or not self._goal.holds(self._area(chosen)):
-                return None
-            found = self._build(chosen)
-            if self._goal.holds(found.area) and (wanted is None or found.interval <= wanted):
-                return found
-            self._others += found.area - self._area(chosen)
-            self._late += max(found.interval - (wanted or found.interval), 0)
-        return None
+        wanted = self._goal.interval
+        return self._fastest() if wanted is None else self._at(wanted)
+
+    def slowly(self) -> Balance | None:
+        """Return what reaches the target; without one, the least area at any pace."""
+        return self._at(self._goal.interval or self._slowest)
 
     def failure(self) -> PlanError:
         """Return why there is no result, and what would be one."""
@@ -252,46 +248,63 @@ class _Search:
                 f"{goal.hertz / 1e6:g} MHz leave {wanted:,}"
             )
         else:
-            combinations = self._combinations(wanted or self._slowest)
-            lacks = goal.lacks(self._area(min(combinations, key=self._excess)))
+            self.slowly()
+            lacks = "" if self._missed is None else goal.lacks(self._missed)
             what = (
                 f"it takes {lacks} that may be used of {goal.device}"
                 if lacks
                 else f"no choice was found that keeps to {goal.device} with its queues"
             )
-            remedies = [f"--device {name}" for name in self._larger()]
+            remedies = self._more()
         fastest = None if wanted is None else self._fastest()
         if fastest is not None:
-            rate = goal.hertz / fastest
+            rate = goal.hertz / fastest.interval
             remedies.insert(0, f"--target-fps {int(rate) if rate >= 1 else f'{0.999 * rate:.3g}'}")
-        if not remedies and goal.max_luts is None:
-            remedies = ["a smaller network"]
+        return PlanError(what, remedy=f"give {' or '.join(remedies or ['a smaller network'])}")
+
+    def _more(self) -> list[str]:
+        """Return more LUTs that hold what is wanted, or else the smallest larger device."""
+        goal, capacity = self._goal, self._goal.capacity
         if goal.max_luts is not None:
-            remedies.append("more LUTs")
-        return PlanError(what, remedy=f"give {' or '.join(remedies)}")
-
-    def _excess(self, chosen: _Combination) -> float:
-        """Return how many times too much a combination takes of what it takes most of."""
-        area, limits = self._area(chosen), self._goal.limits
-        return max(
-            area.cells(self._family) / limits.luts,
-            area.flipflops / limits.flipflops,
-            area.block_rams / limits.block_rams,
-        )
-
-    def _larger(self) -> list[str]:
-        """Return the smallest of the larger devices that holds what is wanted, if one does."""
-        capacity = self._goal.capacity
+            found = _Search(self._problem, replace(goal, max_luts=None)).slowly()
+            if found is not None:
+                return [f"--max-luts {math.ceil(found.area.cells(self._family))}"]
         larger = [
             (other.cells, name)
             for name, other in CAPACITIES.items()
             if other.cells > capacity.cells
         ]
         for _, name in sorted(larger):
-            goal = replace(self._goal, device=name, clock=self._goal.hertz / 1e6, max_luts=None)
-            if _Search(self._problem, goal).run() is not None:
-                return [name]
+            other = replace(goal, device=name, clock=goal.hertz / 1e6, max_luts=None)
+            if _Search(self._problem, other).slowly() is not None:
+                return [f"--device {name}"]
         return []
+
+    def _at(self, interval: int) -> Balance | None:
+        """Return the least area for an interval, as it will be built; None where none fits.
+
+        What stands beside the layers, queues above all, depends on the choice: the search is
+        repeated with what the one before came to.
+        """
+        if interval not in self._tried:
+            self._tried[interval] = self._search(interval)
+        return self._tried[interval]
+
+    def _search(self, interval: int) -> Balance | None:
+        others, late = self._others, 0
+        for _ in range(_ROUNDS):
+            if interval - late < self._least:
+                return None
+            chosen = self._cheapest(interval - late, others)
+            found = self._build(chosen)
+            if found.interval > interval:
+                late += found.interval - interval
+            elif self._goal.holds(found.area):
+                return found
+            else:
+                self._missed = found.area
+            others = found.area - sum((option.area for option in chosen.options()), Area())
+        return None
 
     def _build(self, chosen: _Combination) -> Balance:
         """Return a combination as it will be built."""
@@ -304,34 +317,32 @@ class _Search:
         stages, paces = self._problem.stages(works)
         return Balance(choices, paces.interval, network_area(stages, self._family))
 
-    def _area(self, chosen: _Combination) -> Area:
-        """Return the area of a combination with that of all other stages."""
-        return sum((option.area for option in chosen.options()), self._others)
-
     @property
     def _slowest(self) -> int:
         """Return an interval that is long enough for all options."""
         return max([self._least, *(layer.interval for layer in self._layers)])
 
-    def _fastest(self) -> int | None:
+    def _fastest(self) -> Balance | None:
         """Return the shortest interval at which the network fits; None where it never does."""
-        low, high = self._least, self._slowest
-        if not self._fits(high):
-            return None
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._fits(middle) else (middle + 1, high)
-        return low
+        low, best = self._least, self._at(self._slowest)
+        while best is not None and low < best.interval:
+            middle = (low + best.interval) // 2
+            found = self._at(middle)
+            if found is None:
+                low = middle + 1
+            else:
+                best = found
+        return best
 
-    def _fits(self, interval: int) -> bool:
-        chosen = self._cheapest(interval)
-        return chosen is not None and self._goal.holds(self._area(chosen))
+    def _cheapest(self, interval: int, others: Area) -> _Combination:
+        """Return the least area for an interval with the block RAMs that others leave.
 
-    def _cheapest(self, interval: int) -> _Combination | None:
-        """Return the least area for an interval with the block RAMs that there are."""
-        there = self._goal.limits.block_rams - self._others.block_rams
-        fitting = (one for one in self._combinations(interval) if one.block_rams <= there)
-        return next(fitting, None) if interval >= self._least else None
+        The fewest block RAMs where there are not enough.
+        """
+        there = self._goal.limits.block_rams - others.block_rams
+        combinations = self._combinations(interval)
+        fitting = (one for one in combinations if one.block_rams <= there)
+        return next(fitting, combinations[-1])
 
     def _combinations(self, interval: int) -> list[_Combination]:
         """Return the combinations for an interval that no other one beats, least area first."""

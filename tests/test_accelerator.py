@@ -184,6 +184,7 @@ def test_a_build_knows_what_it_holds(tiny: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"beat": 3}, "beats of 3 elements do not hold whole positions of 2"),
+        ({"beat": 1000}, "beats of 1000 elements do not hold whole positions of 2"),
         ({"pipeline": 0}, "pipeline 0 is not a number"),
         ({"plan": "best"}, "plan 'best' is unknown"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise, product
@@ -129,13 +130,23 @@ def test_the_fastest_that_fits_keeps_to_the_bound(most: int) -> None:
     assert balance(problem(network), again).interval <= found.interval
 
 
+def test_a_bound_that_a_target_keeps_is_as_fast() -> None:
+    """Queues depend on the pace: those of the fastest say nothing of a slower choice."""
+    work = problem(load_network(), PLANS)
+    for fps in (2500, 10_000):
+        slow = balance(work, Goal("ecp5-25k", fps=fps))
+        most = math.ceil(cells(slow, Goal("ecp5-25k")))
+        assert balance(work, Goal("ecp5-25k", fps=fps, max_luts=most)).interval == slow.interval
+        assert balance(work, Goal("ecp5-25k", max_luts=most)).interval <= slow.interval
+
+
 def test_what_cannot_be_reached_says_what_can() -> None:
     work = problem(load_network(), PLANS)
     with pytest.raises(PlanError, match=r"takes 64 cycles at least, .* leave 5; give --target"):
         balance(work, Goal("ecp5-25k", fps=10_000_000))
     with pytest.raises(PlanError, match=r"cells of 20,644.*give --target-fps \d+ or --device"):
         balance(problem(load_network(), ("direct",)), Goal("ecp5-25k", fps=781_250))
-    with pytest.raises(PlanError, match=r"logic cells of 900 .*ecp5-25k; give .*more LUTs"):
+    with pytest.raises(PlanError, match=r"logic cells of 900 .*ecp5-25k; give --max-luts \d+$"):
         balance(work, Goal("ecp5-25k", max_luts=900))
 
 

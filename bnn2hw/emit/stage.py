@@ -160,10 +160,10 @@ def input_beats(source: Tensor, elements: int | None = None) -> Beats:
     channels, width = source.channels, source.format.width
     if elements is None:
         elements = channels if channels * width <= _BEAT_BITS else _BEAT_BITS // width
-    if elements < 1 or (elements > channels and elements % channels):
+    if not 1 <= elements <= source.size or (elements > channels and elements % channels):
         raise UsageError(
             f"beats of {elements} elements do not hold whole positions of {channels}",
-            remedy=f"give 1 to {channels}, or a multiple of {channels}",
+            remedy=f"give at most {channels}, or a multiple of it up to {source.size}",
         )
     gather, split = -(-channels // elements), max(elements // channels, 1)
     return Beats(elements, width, gather, split, -(-positions(source) // split) * gather)

@@ -99,7 +99,7 @@ def test_a_timeline_is_a_table_a_picture_and_json(run: Run) -> None:
     arguments = ["timeline", "resnet18", "--input", "64", "--clock", "0.5 GHz", "--mode", "closed"]
     code, out, err = run(*arguments, "--picture", "bars.png")
     assert code == 0, err
-    for word in ("layer4.1.conv2", "PE = adder; closed", "32 lanes, 4 kernel units", "speed-up: "):
+    for word in ("layer4.1.conv2", "PE = adder; closed", "33 lanes, 6 kernel units", "speed-up: "):
         assert word in out
     assert Path("bars.png").read_bytes().startswith(b"\x89PNG")
     code, out, _ = run(*arguments, "--json", "-")

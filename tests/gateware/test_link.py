@@ -151,7 +151,9 @@ def bytes_of(component: Any, line: Sequence[int], stall: float = 0.0, seed: int 
                 "data": byte & 255, "framing": byte >> 8 & 1, "overrun": byte >> 9,
             })  # fmt: skip
             ctx.set(component.i.valid, 1)
-            await ctx.tick().until(component.i.ready)
+            taken = False
+            while not taken:
+                _, _, taken = await ctx.tick().sample(component.i.ready)
             ctx.set(component.i.valid, 0)
         sent_all.append(True)
 
