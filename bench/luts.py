@@ -14,12 +14,13 @@ from pathlib import Path
 from common import ROOT, network
 
 import bnn2hw
+from bnn2hw.model import Network
 from bnn2hw.report.tables import Table, number, ratio
+from bnn2hw.synth import SynthesisResult
 
 LAYERS = [("digits", "conv3"), ("cnv_w1a1_cifar10", "conv1"), ("tfc_w1a1_mnist", "fc0")]
 TARGETS = ["lut6", "ice40", "ecp5"]
-# Row-class trees are made for tables of six inputs.
-PLANS = {"mst": TARGETS, "classes": TARGETS, "rowtree": ["lut6"]}
+PLANS = ["mst", "classes", "rowtree"]
 MARKER = "<!-- table: python bench/luts.py -->"
 
 
@@ -32,27 +33,34 @@ def rows() -> list[list[str]]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             results = {
-                plan: bnn2hw.synthesise(
-                    bnn2hw.generate(model, [layer], plan=plan, out=Path(folder, plan)).directory,
-                    targets,
-                )
-                for plan, targets in {"direct": TARGETS, **PLANS}.items()
+                plan: synthesised(model, layer, plan, Path(folder)) for plan in ["direct", *PLANS]
             }
         for k, target in enumerate(TARGETS):
             direct = results["direct"][k].result
             row = [f"{name.split('_')[0]} {layer}", target, cell(direct)]
             for plan in PLANS:
-                if target not in PLANS[plan]:
-                    row += ["-", "-"]
-                    continue
-                result = results[plan][PLANS[plan].index(target)].result
+                result = results[plan][k].result
                 row += [cell(result), ratio(result.luts, direct.luts)]
             found.append(row)
             print(row, file=sys.stderr)
     return found
 
 
-def cell(result: bnn2hw.api.SynthesisResult) -> str:
+def synthesised(
+    model: Network, layer: str, plan: str, folder: Path
+) -> list[bnn2hw.api.LayerSynthesis]:
+    """Return the figures of a plan on each target; row-class trees are made for the target."""
+    if plan != "rowtree":
+        build = bnn2hw.generate(model, [layer], plan=plan, out=folder / plan)
+        return bnn2hw.synthesise(build.directory, TARGETS)
+    found = []
+    for target in TARGETS:
+        build = bnn2hw.generate(model, [layer], plan=plan, target=target, out=folder / target)
+        found += bnn2hw.synthesise(build.directory, [target])
+    return found
+
+
+def cell(result: SynthesisResult) -> str:
     """Return LUTs, and carries where there are some."""
     return number(result.luts) + (f" + {number(result.carries)}" if result.carries else "")
 
