@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from threading import TIMEOUT_MAX
+from time import monotonic
 from types import TracebackType
 
 import numpy as np
@@ -20,6 +22,8 @@ __all__ = ["Accelerator"]
 
 # So many packets in a row that answer nothing are more than noise.
 _STRAYS = 16
+# Seconds for an answer over a transport whose pace is its own, such as a simulation's.
+_PATIENCE = 600.0
 
 
 class Accelerator:
@@ -37,10 +41,14 @@ class Accelerator:
     retries
         How often an image may fail before that is an error.
     timeout
-        Seconds that an answer may take, on a serial port; None for a time that suits.
+        Seconds that an answer may take after the one before it, whatever else comes; None for a
+        time that suits a serial port, and 600 with a transport.
 
     Raises
     ------
+    UsageError
+        If the retries are no integer from 0 on or the timeout is no time, or if a serial port is
+        named for a board without a UART.
     BuildError
         If there is no network of a board in the directory.
     ToolError, HostError
@@ -55,6 +63,14 @@ class Accelerator:
         retries: int = 2,
         timeout: float | None = None,
     ) -> None:
+        if type(retries) is not int or retries < 0:
+            raise UsageError(f"retries {retries!r} are no integer from 0 on", remedy="give one")
+        if timeout is not None and not (
+            isinstance(timeout, int | float) and 0 < timeout <= TIMEOUT_MAX
+        ):
+            raise UsageError(
+                f"timeout {timeout!r} is no time to wait", remedy="give seconds above 0, or None"
+            )
         (part,) = layer_directories(Path(directory), "board").values()
         manifest = read_manifest(part, "board")
         self._shape = tuple(manifest["input"]["shape"])
@@ -65,7 +81,8 @@ class Accelerator:
         self._answer_size = -(-sum(f.elements * f.width for f in self._fields) // 8)
         self._window = int(manifest["window"])
         self._retries = retries
-        self._reader = PacketReader()
+        # Number, status and checksum are 4 bytes, and every byte may be an escape.
+        self._reader = PacketReader(2 * (4 + self._answer_beats * self._answer_size))
         self._number = 0
         #: What went wrong with frames that were then sent again, and packets that were none.
         self.faults: list[str] = []
@@ -77,8 +94,10 @@ class Accelerator:
             # Every byte may be an escape; the network itself takes a few intervals.
             line = 2 * 10 * self._window * (size + self._answer_beats * self._answer_size) / baud
             work = 8 * manifest["interval_cycles"] / manifest["clock_hz"]
-            port = SerialPort(port, baud, 0.5 + line + work if timeout is None else timeout)
+            timeout = 0.5 + line + work if timeout is None else timeout
+            port = SerialPort(port, baud, timeout)
         self._port = port
+        self._timeout = _PATIENCE if timeout is None else timeout
 
     def classify(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the classes of images, int64 (count,).
@@ -127,18 +146,18 @@ class Accelerator:
                     f"image {image} failed {failed[image]} times, at last: {why}",
                     remedy="check line, baud rate and bitstream",
                 )
-            waiting.append(image)
+            # At once, so that a line that is dead is told after a few deadlines.
+            waiting.appendleft(image)
 
+        oldest, due = None, 0.0
         while sent or waiting:
             while waiting and len(sent) < self._window:
                 sent.append((self._number, waiting.popleft()))
                 self._port.send(frame_packet(self._number, frames[sent[-1][1]]))
                 self._number = (self._number + 1) % 256
+            if sent[0] != oldest:
+                oldest, due = sent[0], monotonic() + self._timeout
             data = self._port.receive()
-            if not data:
-                # The line is silent, so none of them will come.
-                for _ in range(len(sent)):
-                    spoil("no answer came in time")
             for answer in self._reader.read(data):
                 numbers = [number for number, _ in sent]
                 if answer is None or answer.number not in numbers:
@@ -160,6 +179,10 @@ class Accelerator:
                         spoil(f"its answer has {len(answer.data)} bytes and not {size}")
                     else:
                         answers[sent.popleft()[1]] = answer.data
+            if not data or (sent and sent[0] == oldest and monotonic() > due):
+                # The line is silent or brings no answer, so none of them will come.
+                for _ in range(len(sent)):
+                    spoil("no answer came in time")
         joined = b"".join(answers[image] for image in range(len(frames)))
         shape = (len(frames), self._answer_beats, self._answer_size)
         return read_answers(np.frombuffer(joined, np.uint8).reshape(shape), self._fields)

@@ -68,17 +68,29 @@ def frame_packet(number: int, data: bytes) -> bytes:
 
 
 class PacketReader:
-    """Finds answers in bytes as they come."""
+    """Finds answers in bytes as they come.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    longest
+        Bytes between the ends of the longest packet that can be an answer, escapes included;
+        more are noise.
+    """
+
+    def __init__(self, longest: int = 1 << 16) -> None:
+        self._longest = longest
         self._rest = b""
 
     def read(self, data: bytes) -> Iterator[Answer | None]:
         """Yield the answers that end in these bytes; None for a packet that is none."""
         *packets, self._rest = (self._rest + data).split(_END)
+        if len(self._rest) > self._longest:
+            # Whatever its end will be, this is no answer; noise may never have an end.
+            packets.append(self._rest)
+            self._rest = b""
         for packet in packets:
             if packet:
-                yield _answer(packet)
+                yield _answer(packet) if len(packet) <= self._longest else None
 
 
 def _answer(packet: bytes) -> Answer | None:

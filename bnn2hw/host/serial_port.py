@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..errors import HostError, ToolError
 
 __all__ = ["SerialPort"]
@@ -34,32 +37,32 @@ class SerialPort:
             raise ToolError(
                 "pyserial is not installed", remedy="run 'pip install bnn2hw[board]'"
             ) from None
-        self._error = serial.SerialException
         self._name = name
-        try:
+        with self._told():
             self._port = serial.serial_for_url(
                 name, baudrate=baud, timeout=timeout, write_timeout=timeout
             )
-        except (serial.SerialException, ValueError) as error:
-            raise self._failed(error) from None
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
-        try:
+        with self._told():
             self._port.write(data)
-        except self._error as error:
-            raise self._failed(error) from None
 
     def receive(self) -> bytes:
         """Return what has come; wait for it, and return nothing where nothing comes in time."""
-        try:
+        with self._told():
             return bytes(self._port.read(max(self._port.in_waiting, 1)))
-        except self._error as error:
-            raise self._failed(error) from None
 
     def close(self) -> None:
         """Close the port."""
-        self._port.close()
+        with self._told():
+            self._port.close()
 
-    def _failed(self, error: Exception) -> HostError:
-        return HostError(f"the port fails: {error}", file=self._name)
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what the port or the system beneath it raises as a typed error."""
+        try:
+            yield
+        # SerialException is an OSError; a port that was unplugged raises others as well.
+        except (OSError, ValueError) as error:
+            raise HostError(f"the port fails: {error}", file=self._name) from None

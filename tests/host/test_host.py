@@ -201,7 +201,7 @@ def test_packets_come_in_pieces(frames: list[bytes], size: int) -> None:
 
 def test_a_board_that_keeps_failing(directory: Path) -> None:
     silent = Accelerator(Board(lambda count, packet: b""), directory, retries=1)
-    with pytest.raises(HostError, match="image 0 failed 2 times, at last: no answer came in time"):
+    with pytest.raises(HostError, match="image 1 failed 2 times, at last: no answer came in time"):
         silent.classify(IMAGES)
     answers = lambda data: Board(noise=lambda count, packet: frame_packet(packet[1], data))
     with pytest.raises(HostError, match="failed 3 times, at last: the board says long and overrun"):
@@ -211,6 +211,93 @@ def test_a_board_that_keeps_failing(directory: Path) -> None:
     babbling = Accelerator(Board(noise=lambda count, packet: b"\xc0babble" * 30), directory)
     with pytest.raises(HostError, match="17 packets came that answer nothing"):
         babbling.classify(IMAGES)
+
+
+class Noise(Board):
+    """A line that brings the same bytes for ever, a hundredth of a second apart."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.data, self.count = data, 0
+
+    def send(self, data: bytes) -> None:
+        pass
+
+    def receive(self) -> bytes:
+        self.count += 1
+        assert self.count < 10_000, "this goes on for ever"
+        return self.data
+
+    def clock(self) -> float:
+        return self.count / 100
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x55", "17 packets came that answer nothing, at last: a packet came that is no answer"),
+        # Ends alone are no packets, so only time tells.
+        (b"\xc0", "image 0 failed 3 times, at last: no answer came in time"),
+    ],
+)
+def test_noise_ends(
+    data: bytes, message: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Noise(data)
+    monkeypatch.setattr("bnn2hw.host.accelerator.monotonic", line.clock)
+    accelerator = Accelerator(line, directory, timeout=4)
+    with pytest.raises(HostError, match=message):
+        accelerator.run(IMAGES)
+    # 17 times the 13 bytes that are too many, or three deadlines.
+    assert line.count == (17 * 13 if data == b"\x55" else 3 * 401)
+
+
+def test_each_answer_has_its_own_deadline(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.0
+
+    class Slow(Board):
+        def receive(self) -> bytes:
+            nonlocal seconds
+            seconds += 0.9
+            return super().receive()
+
+    monkeypatch.setattr("bnn2hw.host.accelerator.monotonic", lambda: seconds)
+    accelerator = Accelerator(Slow(), directory, timeout=1)
+    assert accelerator.classify(IMAGES).tolist() == classes()
+    assert accelerator.faults == []
+
+
+def test_what_is_too_long_is_noise() -> None:
+    packet = frame_packet(7, b"\0\xc0\xc0")
+    longest = len(packet) - 2
+    for size in (1, len(packet)):
+        pieces = [packet[start : start + size] for start in range(0, len(packet), size)]
+        for bound, right in ((longest, True), (longest - 1, False)):
+            reader = PacketReader(bound)
+            found = [one for piece in pieces for one in reader.read(piece)]
+            assert [one is not None for one in found] == [right]
+    reader = PacketReader(longest)
+    assert list(reader.read(b"x" * longest)) == []
+    assert list(reader.read(b"x")) == [None]
+    # Nothing of it is left.
+    assert [one and one.number for one in reader.read(packet)] == [7]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({"retries": bad}, "no integer from 0 on; give one") for bad in (-1, 1.0, True, None)),
+        *(
+            ({"timeout": bad}, "is no time to wait; give seconds above 0, or None")
+            for bad in (0, -1.0, float("nan"), float("inf"), 1e300, 10**400, "1")
+        ),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: dict[str, object], message: str, directory: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        Accelerator("/dev/none", directory, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +331,20 @@ def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "serial", None)
     with pytest.raises(ToolError, match="pyserial is not installed; run 'pip install"):
         SerialPort("/dev/none", 115200, 1)
+
+
+def test_a_port_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = SerialPort("loop://", 100_000, 0.05)
+
+    def gone(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(type(port._port), "in_waiting", property(gone))
+    monkeypatch.setattr(port._port, "write", gone)
+    monkeypatch.setattr(port._port, "close", gone)
+    for act in (port.receive, lambda: port.send(b"abc"), port.close):
+        with pytest.raises(HostError, match=r"loop://: the port fails: .*Input/output error"):
+            act()
 
 
 def test_a_serial_port(directory: Path) -> None:
