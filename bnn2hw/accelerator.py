@@ -21,7 +21,7 @@ from .model import Argmax, Network
 from .plan.choices import Choice, choices_text
 from .plan.jobs import Job, network_jobs
 from .plan.planner import check_options
-from .synth import DEVICES, NetworkSynthesis, Placement, check_targets, place_and_route
+from .synth import NetworkSynthesis, Placement, check_targets, place_and_route
 from .synth import synthesise_network as _synthesise
 from .toolchain import find_yosys
 from .verify.frames import make_frames, make_images
@@ -65,8 +65,8 @@ class NetworkBuild:
     stages
         Name, layer, component, cycles and estimated area of every stage.
     sized
-        Device, clock in MHz, images a second there, and what it is estimated to take; None where
-        the network was not sized to a device.
+        Device, clock in MHz, images a second there, what it is estimated to take, and
+        ``target_fps`` if there is one; None where the network was not sized to a device.
     """
 
     directory: Path
@@ -165,7 +165,7 @@ def generate_network(
         methods = PLANS if plan == "auto" and max_depth is None else (plan,)
         problem = Problem(jobs, methods, pipeline, plans, partial(stages_of, jobs))
         found = balance(problem, goal)
-        chosen, sized = found.choices, found.to_json(goal)
+        chosen, sized = found.choices, {**found.to_json(goal), "target_fps": target_fps}
     work = assign(jobs, chosen, plans, interval=interval, plan=plan)
     stages, paces = stages_of(work.jobs, work.works)
     twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
@@ -177,7 +177,7 @@ def generate_network(
     frames = make_frames(network, images, _BENCH_FRAMES)
     files = NetworkFiles(
         network, work.jobs, stages, paces, work.told, choices_text(work.choices), beats, frames,
-        pipeline,
+        pipeline, sized,
     )  # fmt: skip
 
     def write(folder: Path) -> None:
@@ -265,7 +265,7 @@ def place(
     directory: str | Path,
     devices: Sequence[str],
     *,
-    clock: float = 100.0,
+    clock: float | None = None,
     progress: Progress = lambda text: None,
 ) -> list[Placement]:
     """Place and route the network of a build on devices, down to a bitstream.
@@ -275,11 +275,10 @@ def place(
     Raises
     ------
     UsageError
-        If there is no such device.
+        If there is no such device, or the clock makes no sense.
     """
     for device in devices:
-        if device not in DEVICES:
-            raise UsageError(f"there is no device {device!r}", remedy=f"use {', '.join(DEVICES)}")
+        Goal(device, clock)  # checks both
     path = _network_of(directory)
     return [
         place_and_route(path, device, clock=clock, progress=progress)

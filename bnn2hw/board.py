@@ -104,7 +104,7 @@ def build_board(
     Raises
     ------
     SynthesisError
-        If the network does not fit the board, or does not reach the divided clock either.
+        If the network does not fit the board, reaches no clock, or not the divided one either.
     ToolError
         If a tool is missing.
     """
@@ -116,6 +116,8 @@ def build_board(
         found = make_bitstream(part, progress=progress)
         if found.reached >= found.clock:
             return found
+        if not found.reached:
+            raise SynthesisError("nextpnr reports no clock that it reaches", file=found.file)
         divide *= 2 * math.ceil(found.clock / found.reached / 2)
         progress(f"{found.reached:.1f} MHz is below {found.clock:g} MHz: dividing by {divide}")
     raise SynthesisError(

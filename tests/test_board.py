@@ -22,7 +22,8 @@ from bnn2hw.golden import run
 from bnn2hw.host import Accelerator
 from bnn2hw.host.packets import frame_packet
 from bnn2hw.model import Network
-from bnn2hw.synth.board import Bitstream
+from bnn2hw.synth.board import Bitstream, make_bitstream
+from bnn2hw.toolchain import Yosys
 from bnn2hw.verify.serial import SimulatedPort
 from tests.helpers import dense_network
 from tests.helpers import generate as generate_layers
@@ -176,6 +177,28 @@ def test_a_slow_network_runs_at_a_part_of_the_clock(
     monkeypatch.setattr(board_steps.math, "ceil", lambda value: 1)
     with pytest.raises(SynthesisError, match=r"the network reaches 30\.0 MHz and needs 50 MHz"):
         build_board(build, "ecpix5-45f", out=tmp_path / "out")
+    reached = 0.0
+    with pytest.raises(SynthesisError, match="nextpnr reports no clock"):
+        build_board(build, "ecpix5-45f", out=tmp_path / "out")
+
+
+def test_a_board_that_is_too_small_says_what_would_hold_it(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_tool(command: object, directory: Path, what: str) -> str:
+        (directory / "board.tim").write_text("Info: TRELLIS_COMB: 50000/ 43848 114%\n")
+        raise ToolError(f"{what} failed")
+
+    out = write_board(build, "ecpix5-45f", divide=4, out=tmp_path / "out")
+    synthesis = sys.modules[make_bitstream.__module__]
+    monkeypatch.setattr(synthesis, "run_tool", run_tool)
+    monkeypatch.setattr(Yosys, "run", lambda *arguments: "")
+    with pytest.raises(
+        SynthesisError,
+        match="fit ecpix5-45f: it takes 50,000 TRELLIS_COMB of 43,848; place it on ecp5-85k, or "
+        "generate it for the device: 'generate --network --device ecp5-45k' folds it",
+    ):
+        make_bitstream(out / "host_net")
 
 
 def test_what_is_refused(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

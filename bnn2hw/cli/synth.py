@@ -39,8 +39,11 @@ def synth(
         ),
     ] = None,
     clock: Annotated[
-        float, typer.Option(metavar="MHZ", help="Clock to aim at with --device.")
-    ] = 100.0,
+        float | None,
+        typer.Option(
+            metavar="MHZ", help="Clock to aim at with --device [what it was sized for, or 100]."
+        ),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Synthesise a build with Yosys: LUTs, carries, flip-flops, memories, gate equivalents.
@@ -58,9 +61,20 @@ def synth(
         _show_stages(by_target.values(), json)
         found = [item.to_json() for item in placed]
         show(placement_table(found), json_to=json)
+        for item in placed:
+            if item.target_fps is not None and item.images_per_second < item.target_fps:
+                typer.echo(
+                    f"{item.network} on {item.device}: {item.images_per_second:,.0f} images/s at "
+                    f"{item.clock:.1f} MHz, below the {item.target_fps:,.0f} that were asked for",
+                    err=True,
+                )
         write_json(json, found)
         return
-    if not baseline and api.network_directory(directory) is not None:
+    if clock is not None:
+        raise UsageError("--clock belongs to --device", remedy="give a device, or no clock")
+    if api.network_directory(directory) is not None:
+        if baseline:
+            raise UsageError("--baseline belongs to layers, and this is a network: leave it out")
         with progress() as tell:
             networks = api.synthesise_network(directory, target or ["lut6"], progress=tell)
         _show_stages(networks, json)

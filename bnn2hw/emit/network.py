@@ -56,6 +56,9 @@ class NetworkFiles:
         Real or random images, and what must come of them.
     pipeline
         Adder levels between registers, or None.
+    sized
+        Device, clock and rate that the network was sized for, as they go to the manifest; None
+        where it was not.
     """
 
     network: Network
@@ -67,6 +70,7 @@ class NetworkFiles:
     beats: Beats
     frames: Frames
     pipeline: int | None
+    sized: Mapping[str, object] | None
 
     @property
     def top(self) -> str:
@@ -231,6 +235,7 @@ class NetworkFiles:
             },
             "interval_cycles": self.paces.interval,
             "pipeline": self.pipeline,
+            "sized": self.sized,
             "edges": dict(values["edges"]),
             "joint_edges": {name: asdict(edge) for name, edge in self.joint.items()},
             "stages": [

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..emit.manifest import read_manifest
 from ..errors import SynthesisError, ToolError
 from ..toolchain import find_nextpnr, find_yosys, run_tool
-from .place import misfit
+from .place import DEVICES, misfit
 
 __all__ = ["Bitstream", "make_bitstream"]
 
@@ -91,7 +91,9 @@ def make_bitstream(directory: Path, *, progress: Progress = lambda text: None) -
             if name == "yosys":
                 log_file.write_text(error.log, encoding="utf-8")
             told = log_file.read_text(encoding="utf-8") if log_file.exists() else error.log
-            raise SynthesisError(misfit(told, board) or error.what, file=log_file) from None
+            device = _device(manifest["family"], options)
+            what, remedy = (device and misfit(told, board, device)) or (error.what, None)
+            raise SynthesisError(what, file=log_file, remedy=remedy) from None
         seconds.append(time.perf_counter() - start)
     report = json.loads((directory / "board-pnr.json").read_text(encoding="utf-8"))
     # Of two domains the slow one is the network's; the other is a counter that divides the clock.
@@ -115,3 +117,12 @@ def make_bitstream(directory: Path, *, progress: Progress = lambda text: None) -
     text = json.dumps({**found.to_json(), "file": manifest["bitstream"]}, indent=2) + "\n"
     (results / "board.json").write_text(text, encoding="utf-8")
     return found
+
+
+def _device(family: str, options: Sequence[str]) -> str | None:
+    """Return the device that nextpnr is told, such as ``--25k`` or ``--um5g-45k``."""
+    for name, device in DEVICES.items():
+        size = device.options[0].removeprefix("--")
+        if device.family == family and any(option.endswith(size) for option in options):
+            return name
+    return None

@@ -19,7 +19,14 @@ from ..emit.manifest import read_manifest
 from ..errors import BuildError, SynthesisError, ToolError
 from ..toolchain import Yosys, find_yosys
 from .cells import LUT_SIZES, CellCounts, count_cells
-from .run import SynthesisResult, abc_script, read_source, write_atomically
+from .run import (
+    SynthesisResult,
+    abc_script,
+    earlier,
+    read_results,
+    read_source,
+    write_atomically,
+)
 from .split import PART, Part, split_network
 
 __all__ = ["NetworkSynthesis", "StageSynthesis", "netlist_file", "synthesise_network"]
@@ -244,7 +251,11 @@ class _Work:
     ) -> dict[Path, float]:
         """Synthesise what is not kept, side by side, and return the seconds of each netlist."""
         wanted = {self.kept(part): part for part in parts}
-        missing = {path: part for path, part in wanted.items() if not path.is_file()}
+        missing = {
+            path: part
+            for path, part in wanted.items()
+            if not path.is_file() or read_results(path.with_suffix(".json")) is None
+        }
         names = {path.stem for path in wanted}
         for stale in self.stages.glob(f"{self.target}-*"):
             if stale.stem not in names:
@@ -310,10 +321,9 @@ class _Work:
             self.results / f"{self.target}.figures.json",
             netlist_file(self.results.parent, self.target),
         )
-        if netlist.is_file() and kept.is_file():
-            figures = json.loads(kept.read_text(encoding="utf-8"))
-            if figures["content"] == digest:
-                return figures, False
+        figures = earlier(kept, digest, cells=dict) if netlist.is_file() else None
+        if figures is not None:
+            return figures, False
         kept.unlink(missing_ok=True)
         progress(f"{network}: Yosys for {self.target}: tables of the whole")
         with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..errors import SynthesisError, ToolError, UsageError
 from ..plan.devices import CAPACITIES
 from ..toolchain import find_nextpnr, run_tool
 from .network import NetworkSynthesis, netlist_file, synthesise_network
-from .run import write_atomically
+from .run import read_results, write_atomically
 
 __all__ = ["DEVICES", "Device", "Placement", "check_fit", "misfit", "needs", "place_and_route"]
 
@@ -40,6 +40,8 @@ class Device:
 
 # nextpnr makes a LUT RAM of ECP5 four cells.
 _TABLES_OF_LUT_RAM = 4
+# MHz to aim at with a network that was not sized to the device.
+_CLOCK = 100.0
 
 
 DEVICES = {
@@ -48,6 +50,16 @@ DEVICES = {
     "ecp5-85k": Device("ecp5", ("--85k", "--package", "CABGA756")),
     "ice40-up5k": Device("ice40", ("--up5k", "--package", "sg48")),
     "ice40-hx8k": Device("ice40", ("--hx8k", "--package", "ct256")),
+}
+
+
+# What nextpnr's cells are of a device.
+_RESOURCES = {
+    "TRELLIS_COMB": "lookup tables",
+    "TRELLIS_FF": "flip-flops",
+    "DP16KD": "block RAMs",
+    "ICESTORM_LC": "logic cells",
+    "ICESTORM_RAM": "block RAMs",
 }
 
 
@@ -69,6 +81,8 @@ class Placement:
         Cycles from image to image.
     images_per_second
         Clock by interval.
+    target_fps
+        Images a second that the network was sized for on this device; None where none was asked.
     latency
         Cycles from the first beat of an image to its answer, as the simulation of the build
         measured it; None where it was not simulated.
@@ -88,6 +102,7 @@ class Placement:
     clock: float
     interval: int
     images_per_second: float
+    target_fps: float | None
     latency: int | None
     bitstream: str
     seconds: tuple[float, float]
@@ -95,8 +110,8 @@ class Placement:
 
     @property
     def latency_microseconds(self) -> float | None:
-        """Return the latency at the highest clock."""
-        return None if self.latency is None else self.latency / self.clock
+        """Return the latency at the highest clock; None where either is not known."""
+        return self.latency / self.clock if self.latency is not None and self.clock else None
 
     def to_json(self) -> dict[str, object]:
         """Return the result as JSON values."""
@@ -104,7 +119,11 @@ class Placement:
 
 
 def place_and_route(
-    directory: Path, device: str, *, clock: float = 100.0, progress: Progress = lambda text: None
+    directory: Path,
+    device: str,
+    *,
+    clock: float | None = None,
+    progress: Progress = lambda text: None,
 ) -> Placement:
     """Synthesise, place and route the network of a directory, and pack a bitstream.
 
@@ -118,7 +137,8 @@ def place_and_route(
     device
         A name of :data:`DEVICES`.
     clock
-        Target in MHz; missing it is no error.
+        Target in MHz; missing it is no error. What the network was sized for if None, and 100
+        where it was not sized to this device.
     progress
         Is told what is being done.
 
@@ -135,6 +155,9 @@ def place_and_route(
         raise UsageError(f"there is no device {device!r}", remedy=f"use {', '.join(DEVICES)}")
     manifest = read_manifest(directory, "network")
     name, chosen = manifest["network"], DEVICES[device]
+    sized = manifest.get("sized") or {}
+    goal = sized if sized.get("device") == device else {}
+    clock = clock or float(goal.get("clock", _CLOCK))
     programs = find_nextpnr(chosen.family)
     results = directory / "results"
     synthesis = synthesise_network(directory, chosen.family, progress=progress)
@@ -142,14 +165,15 @@ def place_and_route(
     netlist = netlist_file(directory, chosen.family)
     bitstream = results / f"{device}.bit"
     mark = _digest(netlist.read_bytes(), *chosen.options, str(clock), programs.version)
-    seconds = 0.0
-    if not _marked(bitstream, mark):
+    kept, seconds = results / f"{device}-pnr.json", 0.0
+    report = read_results(kept, fmax=dict, utilization=dict) if _marked(bitstream, mark) else None
+    if report is None:
         progress(f"{name}: place and route for {device}")
         start = time.perf_counter()
         _place(results, netlist.name, device, chosen, clock)
         seconds = time.perf_counter() - start
         _mark(bitstream, mark)
-    report = json.loads((results / f"{device}-pnr.json").read_text(encoding="utf-8"))
+        report = json.loads(kept.read_text(encoding="utf-8"))
     found = min((c["achieved"] for c in report["fmax"].values()), default=0.0)
     cells = {k: v for k, v in report["utilization"].items() if v["used"]}
     placement = Placement(
@@ -161,6 +185,7 @@ def place_and_route(
         clock=found,
         interval=manifest["interval_cycles"],
         images_per_second=1e6 * found / manifest["interval_cycles"],
+        target_fps=goal.get("target_fps"),
         latency=_measured_latency(results),
         bitstream=f"results/{bitstream.name}",
         seconds=(synthesis.total.seconds, seconds),
@@ -173,11 +198,8 @@ def place_and_route(
 
 def _measured_latency(results: Path) -> int | None:
     """Return the latency that an earlier simulation measured."""
-    try:
-        found = json.loads((results / "simulation.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return int(found["latency"])
+    found = read_results(results / "simulation.json", latency=int)
+    return None if found is None else int(found["latency"])
 
 
 def needs(synthesis: NetworkSynthesis) -> dict[str, int]:
@@ -214,20 +236,25 @@ def check_fit(synthesis: NetworkSynthesis, device: str) -> None:
     ]
     if not lacking:
         return
+    most = max(synthesis.stages, key=lambda stage: stage.cells.luts)
+    raise SynthesisError(
+        f"it does not fit {device}: it takes at least {' and '.join(lacking)}, of which stage "
+        f"{most.name} ({most.unit}) {most.cells.luts:,} lookup tables",
+        layer=synthesis.network,
+        remedy=_remedy(wanted, device),
+    )
+
+
+def _remedy(wanted: Mapping[str, int], device: str) -> str:
+    """Return what to do about a network that takes more than there is of a device."""
     larger = [
         name
         for name in DEVICES
         if DEVICES[name].family == DEVICES[device].family
         and all(count <= _capacity(name)[what] for what, count in wanted.items())
     ]
-    most = max(synthesis.stages, key=lambda stage: stage.cells.luts)
     place = f"place it on {larger[0]}, or generate" if larger else "generate"
-    raise SynthesisError(
-        f"it does not fit {device}: it takes at least {' and '.join(lacking)}, of which stage "
-        f"{most.name} ({most.unit}) {most.cells.luts:,} lookup tables",
-        layer=synthesis.network,
-        remedy=f"{place} it for the device: 'generate --network --device {device}' folds it",
-    )
+    return f"{place} it for the device: 'generate --network --device {device}' folds it"
 
 
 def _capacity(device: str) -> dict[str, int]:
@@ -258,21 +285,35 @@ def _place(results: Path, netlist: str, device: str, chosen: Device, clock: floa
         run_tool([*programs.pack, routed, f"{device}.bit"], results, f"packing for {device}")
     except ToolError as error:
         (results / f"{device}-pnr.log").write_text(error.log, encoding="utf-8")
-        raise SynthesisError(
-            misfit(error.log, device) or error.what, file=results / f"{device}-pnr.log"
-        ) from None
+        what, remedy = misfit(error.log, device, device) or (error.what, None)
+        raise SynthesisError(what, file=results / f"{device}-pnr.log", remedy=remedy) from None
 
 
-def misfit(log: str, device: str) -> str | None:
-    """Return which cells a device has too few of, from nextpnr's table of utilisation."""
-    lacking = []
+def misfit(log: str, name: str, device: str) -> tuple[str, str] | None:
+    """Return which cells there are too few of, and what to do; None where all are enough.
+
+    Parameters
+    ----------
+    log
+        What nextpnr said, with its table of utilisation.
+    name, device
+        What it was placed on, such as a board, and its device in :data:`DEVICES`.
+    """
+    lacking, wanted = {}, {}
     for line in log.splitlines():
         parts = line.replace("Info:", "").replace("/", " ").split()
         if len(parts) == 4 and parts[3].endswith("%") and parts[1].isdigit():
-            used, there = int(parts[1]), int(parts[2])
+            cell, used, there = parts[0].rstrip(":"), int(parts[1]), int(parts[2])
+            if cell in _RESOURCES:
+                wanted[_RESOURCES[cell]] = used
             if used > there:
-                lacking.append(f"{used:,} {parts[0].rstrip(':')} of {there:,}")
-    return f"it does not fit {device}: it takes {' and '.join(lacking)}" if lacking else None
+                lacking[cell] = f"{used:,} {cell} of {there:,}"
+    if not lacking:
+        return None
+    what = f"it does not fit {name}: it takes {' and '.join(lacking.values())}"
+    if lacking.keys() & _RESOURCES.keys():
+        return what, _remedy(wanted, device)
+    return what, "generate it with narrower beats: --beat"
 
 
 def _digest(first: bytes, *parts: str) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from ..emit.manifest import read_manifest
@@ -24,7 +25,9 @@ __all__ = [
     "SynthesisResult",
     "abc_script",
     "check_targets",
+    "earlier",
     "longest_path",
+    "read_results",
     "read_source",
     "synthesise",
     "write_atomically",
@@ -116,7 +119,7 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
     try:
         results.mkdir(exist_ok=True)
         kept = results / f"{target}.figures.json"
-        figures, seconds = _earlier(kept, digest), 0.0
+        figures, seconds = earlier(kept, digest, cells=dict, levels=int | None), 0.0
         if figures is None:
             start = time.perf_counter()
             figures = _run(directory, layer, top, target, script, timeout)
@@ -137,13 +140,30 @@ def synthesise(directory: Path, target: str, *, timeout: float | None = None) ->
     )
 
 
-def _earlier(path: Path, digest: str) -> dict[str, Any] | None:
-    """Return the figures of an earlier run on the same content."""
+def read_results(path: Path, **kinds: type | UnionType) -> dict[str, Any] | None:
+    """Return what an earlier run left; None where it is not there, broken or not of these kinds.
+
+    Parameters
+    ----------
+    path
+        A JSON file.
+    kinds
+        The type of each value that is needed, by key.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.get("content") == digest else None
+    whole = isinstance(found, dict) and all(
+        key in found and isinstance(found[key], kind) for key, kind in kinds.items()
+    )
+    return found if whole else None
+
+
+def earlier(path: Path, digest: str, **kinds: type | UnionType) -> dict[str, Any] | None:
+    """Return the figures of an earlier run on the same content, as :func:`read_results` does."""
+    found = read_results(path, content=str, **kinds)
+    return found if found is not None and found["content"] == digest else None
 
 
 def _run(

@@ -52,4 +52,7 @@ def test_a_network_is_sized(run: Run, tmp_path: Path) -> None:
     stages = sum(stage["estimate"]["ecp5"]["luts"] for stage in found["stages"])
     # Joining saves the masks of windows.
     assert stages - 600 < sized["estimate"]["luts"] < stages
+    manifest = json.loads((tmp_path / found["directory"] / "digits" / "manifest.json").read_text())
+    assert manifest["sized"] == sized
+    assert (sized["clock"], sized["target_fps"]) == (50, 2000)
     assert (tmp_path / found["directory"] / "digits" / "choices.toml").exists()

@@ -131,6 +131,24 @@ def test_what_was_synthesised_serves_again(tmp_path: Path, scripts: list[str]) -
     assert len(scripts) == len(names)
 
 
+def test_damaged_results_are_made_again(tmp_path: Path, scripts: list[str]) -> None:
+    directory = generate(tmp_path / "out")
+    (first,) = synthesise_network(tmp_path / "out", ["lut6"])
+    figures = directory / "results" / "lut6.figures.json"
+    content = json.loads(figures.read_text())["content"]
+    for text in ("{broken", "[]", "{}", json.dumps({"content": content})):
+        figures.write_text(text)
+        del scripts[:]
+        (again,) = synthesise_network(tmp_path / "out", ["lut6"])
+        assert (len(scripts), again.total.cells) == (1, first.total.cells)
+    stage = min((directory / "results" / "stages").glob("*.json"))
+    stage.write_text("{broken")
+    del scripts[:]
+    (again,) = synthesise_network(tmp_path / "out", ["lut6"])
+    assert len(scripts) == 1
+    assert [item.cells for item in again.stages] == [item.cells for item in first.stages]
+
+
 def test_parts_depend_on_nothing_around_them(tmp_path: Path) -> None:
     texts = {}
     for name, source in (("a", network()), ("b", network(1 - HEAD))):
@@ -214,3 +232,10 @@ def test_the_command_prints_the_stages(
     assert found["total"]["cells"]["luts"] > 0
     assert call("--device", "ecp5-25k", "--target", "lut6") == 2
     assert "a device names its target; leave --target" in capsys.readouterr().err
+    for options, message in (
+        (["--clock", "20"], "--clock belongs to --device; give a device"),
+        (["--target", "lut6", "--baseline"], "--baseline belongs to layers, and this is a network"),
+    ):
+        assert call(*options) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line

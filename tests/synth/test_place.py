@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +13,14 @@ import numpy as np
 import pytest
 
 from bnn2hw.accelerator import generate_network, place
+from bnn2hw.cli import main
 from bnn2hw.errors import BuildError, SynthesisError, UsageError
 from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold
 from bnn2hw.plan.devices import CAPACITIES
-from bnn2hw.synth import NetworkSynthesis, SynthesisResult
+from bnn2hw.synth import NetworkSynthesis, SynthesisResult, place_and_route
 from bnn2hw.synth.cells import count_cells
 from bnn2hw.synth.network import StageSynthesis
-from bnn2hw.synth.place import check_fit, needs
+from bnn2hw.synth.place import check_fit, misfit, needs
 from tests.helpers import dense_network
 from tests.helpers import generate as generate_layers
 
@@ -57,6 +62,107 @@ def test_a_network_becomes_a_bitstream(build: Path, device: str) -> None:
     assert not told
     assert sum(again.seconds) == 0
     assert again.used == found.used
+
+
+@pytest.fixture
+def placed(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """Return a copy of the build, and the clocks that a nextpnr is told that reaches 20 MHz."""
+    clocks: list[str] = []
+
+    def run_tool(command: Sequence[str], directory: Path, what: str) -> str:
+        if "--freq" in command:
+            clocks.append(command[command.index("--freq") + 1])
+            cells = {"ICESTORM_LC": {"used": 9, "available": 5280}}
+            report = {"fmax": {"clk": {"achieved": 20.0}}, "utilization": cells}
+            (directory / command[command.index("--report") + 1]).write_text(json.dumps(report))
+        else:
+            (directory / command[-1]).write_text("bits")
+        return what
+
+    monkeypatch.setattr(sys.modules[place_and_route.__module__], "run_tool", run_tool)
+    shutil.copytree(build, tmp_path / "out")
+    return tmp_path / "out", clocks
+
+
+def test_the_clock_is_that_of_the_goal(
+    placed: tuple[Path, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    build, clocks = placed
+    place(build, ["ice40-up5k"])
+    path = build / "net" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["sized"] is None
+    manifest["sized"] = {"device": "ice40-up5k", "clock": 17.0, "target_fps": 1e6}
+    path.write_text(json.dumps(manifest))
+    (found,) = place(build, ["ice40-up5k"])
+    (other,) = place(build, ["ice40-hx8k"])
+    place(build, ["ice40-up5k"], clock=30)
+    assert clocks == ["100.0", "17.0", "100.0", "30"]
+    assert (found.target_fps, other.target_fps) == (1e6, None)
+
+    def lines(fps: float | None) -> list[str]:
+        manifest["sized"]["target_fps"] = fps
+        path.write_text(json.dumps(manifest))
+        command = ["bnn2hw", "synth", str(build), "--device", "ice40-up5k"]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code
+        return [line for line in capsys.readouterr().err.splitlines() if "asked for" in line]
+
+    assert lines(None) == []
+    assert lines(found.images_per_second) == []
+    (line,) = lines(1e6)
+    rate = f"{20e6 / found.interval:,.0f} images/s at 20.0 MHz"
+    assert line == f"net on ice40-up5k: {rate}, below the 1,000,000 that were asked for"
+
+
+@pytest.mark.parametrize(
+    "text", ["{broken", "[]", "{}", "[" * 100_000, '{"fmax": 1, "latency": ""}']
+)
+def test_damaged_results_are_made_again(placed: tuple[Path, list[str]], text: str) -> None:
+    build, clocks = placed
+    results = build / "net" / "results"
+    (first,) = place(build, ["ice40-up5k"])
+    place(build, ["ice40-up5k"])
+    assert len(clocks) == 1
+    (results / "ice40-up5k-pnr.json").write_text(text)
+    (results / "simulation.json").write_text(text)
+    (found,) = place(build, ["ice40-up5k"])
+    assert len(clocks) == 2
+    assert (found.clock, found.used, found.latency) == (first.clock, first.used, None)
+    (results / "simulation.json").write_text('{"latency": 7}')
+    assert place(build, ["ice40-up5k"])[0].latency == 7
+
+
+def test_a_network_without_a_clock_has_no_latency_in_time(placed: tuple[Path, list[str]]) -> None:
+    (found,) = place(placed[0], ["ice40-up5k"])
+    assert replace(found, latency=40).latency_microseconds == 2
+    assert replace(found, latency=40, clock=0.0).to_json()["latency_microseconds"] is None
+
+
+def test_a_misfit_that_nextpnr_finds_has_a_remedy() -> None:
+    log = """\
+Info: Device utilisation:
+Info: \t            ICESTORM_LC:  6000/ 5280   113%
+Info: \t           ICESTORM_RAM:     3/   30    10%
+Info: \t                  SB_IO:    19/   96    19%
+"""
+    remedy = "generate it for the device: 'generate --network --device ice40-up5k' folds it"
+    told = "it does not fit icebreaker: it takes 6,000 ICESTORM_LC of 5,280"
+    found = misfit(log, "icebreaker", "ice40-up5k")
+    assert found == (told, f"place it on ice40-hx8k, or {remedy}")
+    large = misfit(log.replace("6000", "8000"), "ice40-up5k", "ice40-up5k")
+    assert large is not None
+    assert large[1] == remedy
+    pins = log.replace("6000", "100").replace(" 19/", "119/")
+    assert misfit(pins, "ice40-up5k", "ice40-up5k") == (
+        "it does not fit ice40-up5k: it takes 119 SB_IO of 96",
+        "generate it with narrower beats: --beat",
+    )
+    assert misfit(log.replace("6000", "5280"), "ice40-up5k", "ice40-up5k") is None
 
 
 def synthesis(target: str, **types: int) -> NetworkSynthesis:
@@ -104,6 +210,9 @@ def test_a_misfit_is_known_before_place_and_route(
 def test_what_is_refused(build: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no device 'ice40'; use ecp5-25k, ecp5-45k"):
         place(build, ["ice40"])
+    for clock in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match=rf"clock in MHz of {clock} makes no sense; give a n"):
+            place(build, ["ecp5-25k"], clock=clock)
     layers = generate_layers(dense_network(6, 2), tmp_path / "layers").directory
     with pytest.raises(BuildError, match="holds layers and no network"):
         place(layers, ["ecp5-25k"])

@@ -86,8 +86,11 @@ def test_the_same_content_is_synthesised_once(tmp_path: Path) -> None:
     changed = synthesise(directory, "lut6")
     assert changed.seconds > 0
     assert changed.luts == first.luts + 1
-    (directory / "results" / "lut6.figures.json").write_text("{broken")
-    assert synthesise(directory, "lut6").luts == changed.luts
+    kept = directory / "results" / "lut6.figures.json"
+    lacking = {"content": json.loads(kept.read_text())["content"], "cells": []}
+    for text in ("{broken", json.dumps(lacking)):
+        kept.write_text(text)
+        assert synthesise(directory, "lut6").luts == changed.luts
 
 
 def test_figures_land_in_the_build(tmp_path: Path) -> None:
