@@ -41,7 +41,7 @@ class Capacity:
 
 
 # Clocks that nextpnr reaches with networks of the default pipeline (docs/networks.md): digits fill
-# the UP5K at 15 to 30 MHz, and its boards have crystals of 12; the HX8K is about twice as fast;
+# the UP5K at 30 MHz, and its boards have crystals of 12; the HX8K is about twice as fast;
 # TFC and LFC reach 71 and 62 MHz on ECP5, where more is left free, as wide words need the wires.
 CAPACITIES = {
     "ecp5-25k": Capacity("ecp5", 24_288, 24_288, 56, 50.0, 0.85),
