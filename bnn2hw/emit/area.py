@@ -10,11 +10,11 @@ import numpy as np
 
 from ..gateware.affine import equal_weights, signed_digits
 from ..gateware.sums import interval_shape
-from ..gateware.window import Windows
 from ..plan.area import FAMILIES, Area, counter_area, memory_area, multiplexer_luts
 from ..plan.cost import comparison_bits, core_area
 from ..plan.folding_area import FoldingArea
 from .stage import Stage
+from .windows import windows_of
 
 __all__ = ["network_area", "stage_area", "stage_estimate"]
 
@@ -108,25 +108,20 @@ def _lookup(table: Sequence[int]) -> float:
     return changes * ((len(table) - 1).bit_length() / 3 + 0.5)
 
 
-def _windows(options: Options) -> Windows:
-    names = ("size", "kernel", "stride", "dilation", "padding", "turns")
-    return Windows(**{name: options[name] for name in names if name in options})
-
-
 def _masks(options: Options) -> int:
     """Return the bits of a window that are masked where they are outside of the map."""
-    windows = _windows(options)
+    windows = windows_of(options)
     taps = sum(
         windows.meets(0, y)
         and windows.meets(1, x)
-        and not (all(_needed(windows, 0, y)) and all(_needed(windows, 1, x)))
+        and not (all(windows.covers(0, y)) and all(windows.covers(1, x)))
         for y, x in product(*windows.offsets)
     )
     return int(options["word"] * taps)
 
 
 def _window(options: Options, family: str) -> Area:
-    windows = _windows(options)
+    windows = windows_of(options)
     word, total = options["word"], Area(luts=14.0)
     total += counter_area(windows.size[0] * windows.size[1]) + counter_area(windows.ahead + 1)
     total += counter_area(windows.size[0]) + counter_area(windows.size[1])
@@ -142,19 +137,13 @@ def _window(options: Options, family: str) -> Area:
     for slots, bits in runs.items():
         total += memory_area(family, bits, slots) + counter_area(slots) + Area(4)
     tables = sum(
-        _lookup(_needed(windows, axis, o)) for axis in range(2) for o in set(windows.offsets[axis])
+        _lookup(windows.covers(axis, o)) for axis in range(2) for o in set(windows.offsets[axis])
     )
     border = options.get("border")
     if border is not None:
         tables += _lookup(border[:, 0].tolist()) + _lookup(border[0].tolist()) + 4
     real = windows.ahead + 1
     return total + Area(_masks(options) + tables, real + 1, real)
-
-
-def _needed(windows: Windows, axis: int, offset: int) -> list[int]:
-    """Return whether a tap is on the map at each origin of a window."""
-    inside = windows.inside(axis, offset)
-    return [int(inside[at]) for at in windows.origins(axis)]
 
 
 def _pad(options: Options, family: str) -> Area:
@@ -169,7 +158,7 @@ def _pool(options: Options, words: tuple[int, int], family: str) -> Area:
     """Return the two windows of a pool, with the bits of a position in each."""
     (rows, columns), (down, along) = options["kernel"], options["stride"]
     across = {"size": options["size"], "kernel": (1, columns), "stride": (1, along)}
-    outputs = Windows(options["size"], (1, columns), (1, along)).outputs
+    outputs = windows_of(across).outputs
     then = {"size": outputs, "kernel": (rows, 1), "stride": (down, 1)}
     return _window({**across, "word": words[0]}, family) + _window(
         {**then, "word": words[1]}, family

@@ -25,7 +25,7 @@ from ..plan.netlist import Netlist
 from ..plan.outputs import Readout
 from ..plan.pace import Pace
 
-__all__ = ["UNITS", "Beats", "Core", "Stage", "input_beats", "positions"]
+__all__ = ["UNITS", "Beats", "Core", "Stage", "input_beats", "positions", "word_of"]
 
 # A beat of the input holds a whole position where that is not wider, else so many bits.
 _BEAT_BITS = 64
@@ -147,6 +147,11 @@ class Beats:
 def positions(tensor: Tensor) -> int:
     """Return the beats in which an edge travels: one a position, all channels side by side."""
     return tensor.size // tensor.channels
+
+
+def word_of(tensor: Tensor) -> int:
+    """Return the bits of a position of an edge."""
+    return tensor.channels * tensor.format.width
 
 
 def input_beats(source: Tensor, elements: int | None = None) -> Beats:

@@ -112,6 +112,13 @@ class Windows:
         """Return whether a tap is on the map for any window."""
         return any(self.inside(axis, offset)[at] for at in self.origins(axis))
 
+    def covers(self, axis: int, offset: int) -> list[int]:
+        """Return whether a tap is inside at each origin; what lies between repeats it."""
+        inside = np.array(self.inside(axis, offset))[self.origins(axis)]
+        turns = self.turns if axis else 1
+        at: list[int] = inside[::turns][self.output_at(axis)].astype(int).tolist()
+        return at
+
     def due(self) -> NDArray[np.bool_]:
         """Return bool (positions,): whether a window is complete when a position has come."""
         starts = np.zeros(self.grid, np.bool_)
@@ -269,7 +276,7 @@ class SlidingWindow(wiring.Component):
             view = str(k or "")
             inside = [
                 {
-                    o: _lookup(m, at[axis], _needed(windows, axis, o), f"inside{view}_{axis}_{n}")
+                    o: _lookup(m, at[axis], windows.covers(axis, o), f"inside{view}_{axis}_{n}")
                     for n, o in enumerate(windows.offsets[axis])
                 }
                 for axis in range(2)
@@ -302,14 +309,6 @@ class SlidingWindow(wiring.Component):
         if self._filler == 0:
             return word & inside.replicate(self._word)
         return Mux(inside, word, filler)
-
-
-def _needed(windows: Windows, axis: int, offset: int) -> list[int]:
-    """Return whether a tap is inside at each origin; what lies between repeats it."""
-    inside = np.array(windows.inside(axis, offset))[windows.origins(axis)]
-    turns = windows.turns if axis else 1
-    at: list[int] = inside[::turns][windows.output_at(axis)].astype(int).tolist()
-    return at
 
 
 def _lookup(m: Module, at: Value, table: Sequence[int], name: str) -> Value:
