@@ -9,7 +9,7 @@ whose parities share tables (:class:`ParityChain`), and additions along carries
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -91,20 +91,16 @@ class Counter(Kind):
     constant: int = 0
     drop: int = 0
 
+    reads: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    places: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
-        sound = 1 <= self.low <= self.inputs <= LUT_INPUTS
+        sound = 1 <= self.low <= self.low + self.high <= LUT_INPUTS
         if not (sound and self.constant in (0, 1) and self.drop in (0, 1)):
             raise ValueError("there is no such counter")
-
-    @cached_property
-    def reads(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Return how many bits it reads of its column, and of the next one."""
-        return (self.low, self.high)
-
-    @cached_property
-    def places(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Return the column of each bit that it writes."""
-        return tuple(range(self.drop, (self.low + 2 * self.high + self.constant).bit_length()))
+        most = self.low + 2 * self.high + self.constant
+        object.__setattr__(self, "reads", (self.low, self.high))
+        object.__setattr__(self, "places", tuple(range(self.drop, most.bit_length())))
 
     @cached_property
     def tables(self) -> tuple[int, ...]:
@@ -130,12 +126,11 @@ class ParityChain(Kind):
 
     drop: int = 0
     constant: int = 0
-    reads = (7,)
+    reads: tuple[int, ...] = field(default=(7,), init=False, repr=False, compare=False)
+    places: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def places(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Return the column of each bit that it writes."""
-        return (0, 1, 1, 1)[self.drop :]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", (0, 1, 1, 1)[self.drop :])
 
     def evaluate(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return what it writes, uint8 (outputs, count), of bits, uint8 (7, count)."""
@@ -163,9 +158,12 @@ class Adder(Kind):
     reads: tuple[int, ...]
     constant: int = 0
     drop: int = 0
+    places: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         width = len(self.reads)
+        total = sum(bits << column for column, bits in enumerate(self.reads)) + self.constant
+        object.__setattr__(self, "places", tuple(range(self.drop, total.bit_length())))
         fits = all(
             bits + (self.constant >> column & 1) <= (2 if column else 3)
             for column, bits in enumerate(self.reads)
@@ -173,9 +171,3 @@ class Adder(Kind):
         written = self.drop in (0, width) and self.places
         if not (fits and written and sum(self.reads) and 0 <= self.constant < 1 << width):
             raise ValueError("there is no such adder")
-
-    @cached_property
-    def places(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Return the column of each bit that it writes."""
-        total = sum(bits << column for column, bits in enumerate(self.reads)) + self.constant
-        return tuple(range(self.drop, total.bit_length()))
