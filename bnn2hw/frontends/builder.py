@@ -41,6 +41,7 @@ __all__ = [
     "INPUT",
     "REAL_INPUT",
     "NetworkBuilder",
+    "PaddingValue",
     "Signal",
     "channel_first",
     "padding_code",
@@ -89,14 +90,19 @@ class Signal:
         return Signal(self.edge, self.index, expression)
 
 
-def padding_code(value: int) -> int:
+PaddingValue = Literal[-1, 0, 1]
+
+_PADDING: dict[int, PaddingValue] = {-3: -1, -2: 0, -1: 1}
+
+
+def padding_code(value: PaddingValue) -> int:
     """Return what stands in an index for a padded position of value -1, 0 or +1."""
     return value - 2
 
 
-def padding_of_code(code: int) -> int:
+def padding_of_code(code: int) -> PaddingValue:
     """Return the value that a code stands for."""
-    return code + 2
+    return _PADDING[code]
 
 
 def channel_first(shape: Sequence[int]) -> NDArray[np.int64]:

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model import BinaryConv, BinaryDense
-from .builder import NetworkBuilder, Signal, channel_first, padding_code, padding_of_code
+from .builder import (
+    NetworkBuilder,
+    PaddingValue,
+    Signal,
+    channel_first,
+    padding_code,
+    padding_of_code,
+)
 from .expression import arithmetic
 from .onnx_graph import Node, Unsupported
 from .onnx_inputs import (
@@ -117,6 +124,7 @@ def conv(builder: NetworkBuilder, node: Node, inputs: Sequence[Value]) -> Output
     own = _pads(node, signal.index.shape[2:], weights.shape[2:], stride, dilation)
     if any(own) and any(padding) and value != 0:
         raise Unsupported("pads a map that is padded with +1 or -1", "pad in one place")
+    top, left, bottom, right = (a + b for a, b in zip(own, padding, strict=True))
     factor = builder.uniform_scale(bare)
     bits, magnitude = _binary_weights(weights)
     layer = BinaryConv(
@@ -124,8 +132,8 @@ def conv(builder: NetworkBuilder, node: Node, inputs: Sequence[Value]) -> Output
         (bare.edge,),
         np.ascontiguousarray(bits.transpose(0, 2, 3, 1)),
         stride=stride,
-        padding=tuple(a + b for a, b in zip(own, padding, strict=True)),  # type: ignore[arg-type]
-        padding_value=value if any(padding) else 0,  # type: ignore[arg-type]
+        padding=(top, left, bottom, right),
+        padding_value=value if any(padding) else 0,
         dilation=dilation,
         groups=node.integer("group", 1),
     )
@@ -174,7 +182,7 @@ def _pads(
 
 def _unpadded(
     builder: NetworkBuilder, signal: Signal
-) -> tuple[Signal, tuple[int, int, int, int], int]:
+) -> tuple[Signal, tuple[int, int, int, int], PaddingValue]:
     """Return the map inside, (top, left, bottom, right) around it, and the value there."""
     plane = signal.index[0, 0] >= 0
     rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
@@ -188,7 +196,7 @@ def _unpadded(
         raise Unsupported("reads a map that is not in (batch, channel, y, x) order")
     if len(codes) > 1:
         raise Unsupported("reads a map that is padded with different values", "pad with one value")
-    value = padding_of_code(int(codes[0])) if len(codes) else 0
+    value: PaddingValue = padding_of_code(int(codes[0])) if len(codes) else 0
     return bare, (top, left, height - bottom, width - right), value
 
 
@@ -216,9 +224,10 @@ def pad(builder: NetworkBuilder, node: Node, inputs: Sequence[Value]) -> Outputs
     return [signal.moved(np.pad(signal.index, widths, constant_values=code))]
 
 
-def _padding_value(builder: NetworkBuilder, signal: Signal, constant: float) -> int:
+def _padding_value(builder: NetworkBuilder, signal: Signal, constant: float) -> PaddingValue:
     """Return which of -1, 0 and +1 of the edge means that constant."""
-    for value in (0, 1, -1):
+    values: tuple[PaddingValue, ...] = (0, 1, -1)
+    for value in values:
         if (signal.expression(np.array([[value]])) == constant).all():
             return value
     raise Unsupported(

@@ -98,4 +98,3 @@ class Threshold:
             and np.array_equal(self.level, other.level)
         )
 
-    __hash__ = None  # type: ignore[assignment]  # arrays do not hash

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,8 @@ def interval_width(low: int, high: int) -> int:
     return high.bit_length()
 
 
-def _frozen(values: object, dtype: type) -> NDArray:  # type: ignore[type-arg]
-    array: NDArray = np.array(values, dtype=dtype).reshape(-1)  # type: ignore[type-arg]
+def _frozen(values: object, dtype: type[np.generic]) -> NDArray[Any]:
+    array: NDArray[Any] = np.array(values, dtype=dtype).reshape(-1)
     array.flags.writeable = False
     return array
 
@@ -68,7 +69,6 @@ class Count:
             and np.array_equal(self.inverted, other.inverted)
         )
 
-    __hash__ = None  # type: ignore[assignment]  # arrays do not hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,6 @@ class Sum:
             and np.array_equal(self.shifts, other.shifts)
         )
 
-    __hash__ = None  # type: ignore[assignment]  # arrays do not hash
 
 
 Node = Count | Sum
