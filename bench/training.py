@@ -135,7 +135,7 @@ def write_section(part: str, text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--part", choices=(*PARTS, "all"), default="all")
     options = parser.parse_args()
     parts = PARTS if options.part == "all" else (options.part,)

@@ -110,7 +110,7 @@ class Groupnet:
         """Add a binary convolution that keeps the size of the map but for its stride."""
         conv = BinaryConv(
             name, (source,), self.weights(self.channels, kernel, kernel, self.channels),
-            stride=(stride, stride), padding=(rate * (kernel // 2),) * 4,  # type: ignore[arg-type]
+            stride=(stride, stride), padding=(rate * (kernel // 2),) * 4,
             padding_value=1 if self.bits == 1 else 0, dilation=(rate, rate),
         )  # fmt: skip
         return self.add(conv, base)

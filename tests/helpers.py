@@ -39,7 +39,7 @@ def conv_network(
         if threshold
         else None,
         padding=(1, 1, 1, 1),
-        padding_value=padding_value,  # type: ignore[arg-type]
+        padding_value=padding_value,
         groups=groups,
     )
     low = 0 if fmt == BIPOLAR else fmt.low
@@ -62,4 +62,4 @@ def dense_network(inputs: int, outputs: int, *, name: str = "fc", seed: int = 0)
 def generate(network: Network, out: Path, **options: object) -> Build:
     """Generate every layer of a network."""
     names = [layer.name for layer in network.linear_layers()]
-    return bnn2hw.generate(network, names, out=out, **options)  # type: ignore[arg-type]
+    return bnn2hw.generate(network, names, out=out, **options)

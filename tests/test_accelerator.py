@@ -193,7 +193,7 @@ def test_options_that_make_no_sense(
     options: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        generate_network(tiny_network(), out=tmp_path / "out", **options)  # type: ignore[arg-type]
+        generate_network(tiny_network(), out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
@@ -213,13 +213,13 @@ def residual_network() -> Network:
     ones = np.ones((2, 1), np.int64)
     levels = np.sort(GENERATOR.integers(-9, 10, (4, 3)), axis=1)
     layers = (
-        BinaryConv("stem", ("input",), bits(4, 3, 3, 1), None, **same),  # type: ignore[arg-type]
+        BinaryConv("stem", ("input",), bits(4, 3, 3, 1), None, **same),
         Quantize("codes", ("stem",), np.ones(4, np.int8), levels),
-        BinaryConv("one", ("codes",), bits(4, 3, 3, 4), None, **same),  # type: ignore[arg-type]
+        BinaryConv("one", ("codes",), bits(4, 3, 3, 4), None, **same),
         Affine("sum1", ("one", "stem"), ones, np.zeros(1, np.int64), 1, Integer(-40, 40)),
         Binarize("signs", ("sum1",), thresholds(4)),
-        BinaryConv("two", ("signs",), bits(4, 3, 3, 4), thresholds(4), **same),  # type: ignore[arg-type]
-        BinaryConv("three", ("two",), bits(4, 3, 3, 4), None, **same),  # type: ignore[arg-type]
+        BinaryConv("two", ("signs",), bits(4, 3, 3, 4), thresholds(4), **same),
+        BinaryConv("three", ("two",), bits(4, 3, 3, 4), None, **same),
         Affine("sum2", ("three", "sum1"), ones, np.zeros(1, np.int64), 0, Integer(0, 60)),
         SumPool("pool", ("sum2",), (6, 6), (6, 6)),
         BinaryDense("out", ("pool",), bits(3, 4), None),

@@ -185,7 +185,7 @@ def test_every_device_that_is_placed_has_a_capacity() -> None:
 )
 def test_goals_that_make_no_sense(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Goal(**options)  # type: ignore[arg-type]
+        Goal(**options)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_options_that_do_not_go_together(
     options: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        generate_network(tiny_network(), out=tmp_path / "out", **options)  # type: ignore[arg-type]
+        generate_network(tiny_network(), out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 

@@ -212,7 +212,7 @@ def test_what_is_refused(build: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     ):
         given = {"board": "icebreaker", **options}
         with pytest.raises(UsageError, match=message):
-            write_board(build, out=out, **given)  # type: ignore[arg-type]
+            write_board(build, out=out, **given)
     layers = generate_layers(dense_network(6, 2), tmp_path / "layers").directory
     with pytest.raises(BuildError, match="this build holds no network"):
         write_board(layers, "icebreaker", out=out)

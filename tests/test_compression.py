@@ -54,7 +54,7 @@ def test_projection_tells_what_it_changes(digits: Network) -> None:
     assert result.accuracy_after == accuracy(result.network, samples.images, samples.labels)
     assert result.agreement is not None and result.agreement < 1
     json = result.to_json()
-    assert json["layers"][2]["memory"] == layer.memory.bits  # type: ignore[index]
+    assert json["layers"][2]["memory"] == layer.memory.bits
 
 
 def test_all_layers_that_have_longer_kernels_are_projected(digits: Network) -> None:
@@ -153,7 +153,7 @@ def test_a_network_without_classes_has_no_accuracy() -> None:
 )
 def test_illegal_options(options: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        compress(conv_network(), **options)  # type: ignore[arg-type]
+        compress(conv_network(), **options)
 
 
 def test_layers_without_kernels_are_refused_by_name_and_left_out_otherwise() -> None:

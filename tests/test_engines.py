@@ -37,7 +37,7 @@ def subbit_network(threshold: bool = True) -> Network:
 
 def generate(network: Network, out: Path, **options: object) -> EngineBuild:
     parameters = EngineParameters(lanes=4, kernel_units=3, pixels=2)
-    return generate_engine(network, ["conv"], parameters, out=out, **options)  # type: ignore[arg-type]
+    return generate_engine(network, ["conv"], parameters, out=out, **options)
 
 
 @pytest.mark.slow

@@ -57,11 +57,10 @@ def convolution(
         (source_name,),
         bits(layer.weight.permute(0, 2, 3, 1)),
         padding=(1, 1, 1, 1),
-        padding_value=layer.padding_value,  # type: ignore[arg-type]
+        padding_value=layer.padding_value,
     )
     gamma, beta, mean, variance = (
-        p.detach().numpy()
-        for p in (norm.weight, norm.bias, norm.running_mean, norm.running_var)  # type: ignore[union-attr]
+        p.detach().numpy() for p in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     )
     step = batch_normalization(gamma, beta, mean, variance, norm.eps)
     function = Expression(FLOAT, (step,))

@@ -28,13 +28,13 @@ class Sign(torch.autograd.Function):
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         (x,) = context.saved_tensors
         return gradient * (x.abs() <= 1).to(gradient.dtype)
 
 
 def sign(x: Tensor) -> Tensor:
-    return Sign.apply(x)  # type: ignore[no-any-return]
+    return Sign.apply(x)
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -45,7 +45,7 @@ class BatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         mean, variance, gamma, beta = (
             p.detach()[:, None, None]
-            for p in (self.running_mean, self.running_var, self.weight, self.bias)  # type: ignore[union-attr]
+            for p in (self.running_mean, self.running_var, self.weight, self.bias)
         )
         return (x - mean) / torch.sqrt(variance + self.eps) * gamma + beta
 

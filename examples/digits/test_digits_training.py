@@ -107,14 +107,14 @@ def test_turned_and_flat_batch_norms_fold(model: DigitsNetwork, everything: trai
 
 def mutants(network: Network) -> dict[str, Network]:
     conv1, conv2, pool, conv3, dense, head = network.layers
-    flipped = conv3.weights.copy()  # type: ignore[attr-defined]
+    flipped = conv3.weights.copy()
     flipped[0] ^= 1
-    late = conv2.threshold  # type: ignore[attr-defined]
+    late = conv2.threshold
     late = Threshold(late.direction, late.level + 2 * late.direction)
-    swapped = dense.weights.reshape(10, 16, 32).transpose(0, 2, 1).reshape(10, 512)  # type: ignore[attr-defined]
+    swapped = dense.weights.reshape(10, 16, 32).transpose(0, 2, 1).reshape(10, 512)
 
     def with_layers(*layers: object) -> Network:
-        return replace(network, layers=layers)  # type: ignore[arg-type]
+        return replace(network, layers=layers)
 
     return {
         "one row of conv3 flipped": with_layers(
@@ -124,13 +124,13 @@ def mutants(network: Network) -> dict[str, Network]:
             conv1, replace(conv2, threshold=late), pool, conv3, dense, head
         ),
         "conv2 padded with -1": with_layers(
-            conv1, replace(conv2, padding_value=-1), pool, conv3, dense, head  # type: ignore[call-arg]
+            conv1, replace(conv2, padding_value=-1), pool, conv3, dense, head
         ),
         "conv3 padded with zeros": with_layers(
-            conv1, conv2, pool, replace(conv3, padding_value=0), dense, head  # type: ignore[call-arg]
+            conv1, conv2, pool, replace(conv3, padding_value=0), dense, head
         ),
         "dense flattened channel first": with_layers(
-            conv1, conv2, pool, conv3, replace(dense, weights=swapped), head  # type: ignore[call-arg]
+            conv1, conv2, pool, conv3, replace(dense, weights=swapped), head
         ),
     }  # fmt: skip
 

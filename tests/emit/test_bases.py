@@ -150,7 +150,7 @@ def test_dilations_share_one_line() -> None:
     network = Groupnet(variant="lbd", dilations=(1, 2, 3), strides=(1,), size=(5, 5)).build()
     stages, _ = stages_of(network, None)
     lines = [stage for stage in stages if stage.unit == "SlidingWindow"]
-    assert [len(stage.options.get("more", ())) for stage in lines] == [0, 2, 2]  # type: ignore[arg-type]
+    assert [len(stage.options.get("more", ())) for stage in lines] == [0, 2, 2]
     assert [stage.unit for stage in stages].count("Slice") == 6
 
 

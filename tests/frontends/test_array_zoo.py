@@ -121,8 +121,7 @@ def test_mutants_of_resnet18_are_rejected(
 ) -> None:
     network, expected = resnet
     layers = [
-        replace(layer, **values) if layer.name == name else layer  # type: ignore[arg-type]
-        for layer in network.layers[:4]
+        replace(layer, **values) if layer.name == name else layer for layer in network.layers[:4]
     ]
     assert network.samples is not None
     mutant = Network("mutant", network.input, tuple(layers))

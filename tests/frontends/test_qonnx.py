@@ -275,7 +275,7 @@ def test_float_types(tmp_path: Path, dtype: Any) -> None:
     graph, x = dense_graph(dtype=dtype)
     x = graph.node("Sub", x, graph.constant([1.0, -1.0, 0.5]))
     network = compare_bits(graph, graph.bipolar(x), tmp_path)
-    threshold = network.layer("fc0").threshold  # type: ignore[attr-defined]
+    threshold = network.layer("fc0").threshold
     assert threshold.level.tolist() == [1, -1, 1]
 
 
@@ -304,7 +304,7 @@ def test_sign_is_told_where_it_is_zero(tmp_path: Path) -> None:
     x = graph.node("Sub", x, graph.constant([1.0, 0.0, 0.0]))
     zero = import_qonnx(graph.save(tmp_path / "a.onnx", graph.node("Sign", x)))
     assert zero.notes["sign of fc0"].endswith("sign(0) is +1 here")
-    assert zero.layers[0].threshold.level[0] == 1  # type: ignore[attr-defined]
+    assert zero.layers[0].threshold.level[0] == 1
 
 
 def test_weights_of_plus_and_minus_one_need_no_quantiser(tmp_path: Path) -> None:

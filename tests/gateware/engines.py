@@ -104,7 +104,7 @@ def layer_of(
         codebook=book_,
         stride=(stride, stride),
         padding=(padding,) * 4,
-        padding_value=padding_value,  # type: ignore[arg-type]
+        padding_value=padding_value,
     )
     return conv, Tensor((*size, inputs), form)
 

@@ -36,7 +36,7 @@ def test_sums(turns: int, channels: int, pipeline: int | None, stall: float, see
         )
         for turn in range(turns)
     ]  # fmt: skip
-    unit = AffineUnit(**affine_options(layers, sources, pipeline))  # type: ignore[arg-type]
+    unit = AffineUnit(**affine_options(layers, sources, pipeline))
     count = 3 * turns
     numbers = rng.integers(-9, 15, (count, channels))
     bits = rng.integers(0, 2, (count, channels))
@@ -76,7 +76,7 @@ def test_levels(
             facing[rng.integers(0, 2, channels) > 0] = 0
             level = np.where(facing == 0, rows[:, 0] & 1, rows[:, 0])
             layers.append(Binarize(f"base{turn}", ("input",), Threshold(facing, level)))
-    unit = QuantizeUnit(**quantize_options(layers, source, pipeline))  # type: ignore[arg-type]
+    unit = QuantizeUnit(**quantize_options(layers, source, pipeline))
     values = rng.integers(-12, 10, (4 * turns, channels))
     found = [
         run(Network("n", source, (layers[k % turns],)), values[k : k + 1])[f"base{k % turns}"]

@@ -77,7 +77,7 @@ def make(
 ) -> Case:  # fmt: skip
     layer = BinaryConv(
         "conv", ("input",), np.zeros((1, *kernel, channels), np.uint8), stride=stride,
-        padding=padding, padding_value=padding_value, dilation=dilation,  # type: ignore[arg-type]
+        padding=padding, padding_value=padding_value, dilation=dilation,
     )  # fmt: skip
     return Case(layer, Tensor((*size, channels), form))
 

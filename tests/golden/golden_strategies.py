@@ -101,8 +101,8 @@ def convolutions(draw: st.DrawFn) -> tuple[BinaryConv, Tensor]:
         weights,
         threshold,
         stride=(draw(SMALL), draw(SMALL)),
-        padding=padding,  # type: ignore[arg-type]
-        padding_value=draw(st.sampled_from(values or (0,))),  # type: ignore[arg-type]
+        padding=padding,
+        padding_value=draw(st.sampled_from(values or (0,))),
         dilation=(draw(SMALL), draw(SMALL)),
         groups=groups,
     )

@@ -96,17 +96,17 @@ MUTANTS: dict[str, tuple[Layer, Layer, Tensor]] = {
     "groups interleaved": (CONV, replace(CONV, weights=CONV.weights[[0, 2, 1, 3]]), MAP),
     "threshold one off": (
         CONV,
-        replace(CONV, threshold=Threshold(CONV.threshold.direction, [1, -1, 2, 1])),  # type: ignore[union-attr, arg-type]
+        replace(CONV, threshold=Threshold(CONV.threshold.direction, [1, -1, 2, 1])),
         MAP,
     ),
     "direction ignored": (
         CONV,
-        replace(CONV, threshold=Threshold(np.array([1, 1, 1, 0], np.int8), [0, -1, 2, 1])),  # type: ignore[arg-type]
+        replace(CONV, threshold=Threshold(np.array([1, 1, 1, 0], np.int8), [0, -1, 2, 1])),
         MAP,
     ),
     "constant inverted": (
         CONV,
-        replace(CONV, threshold=Threshold(CONV.threshold.direction, [0, -1, 2, 0])),  # type: ignore[union-attr, arg-type]
+        replace(CONV, threshold=Threshold(CONV.threshold.direction, [0, -1, 2, 0])),
         MAP,
     ),
     "flattened channel first": (

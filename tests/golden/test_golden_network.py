@@ -160,7 +160,7 @@ def test_a_network_of_wide_integers_gives_wide_edges() -> None:
 
 def error(call: object, *args: object, **options: object) -> str:
     with pytest.raises(ModelError) as caught:
-        call(*args, **options)  # type: ignore[operator]
+        call(*args, **options)
     text = str(caught.value)
     assert "\n" not in text
     return text

@@ -182,7 +182,7 @@ def test_what_cannot_be_upsampled_is_told() -> None:
     with pytest.raises(ModelError, match="layer up: an integer format of 34 bits is wider"):
         Network("net", Tensor((1, 1, 1), Integer(0, (1 << 20) - 1)), (layer,))
     with pytest.raises(ModelError, match="layer class: ties go to 'first' or 'last', not 'all'"):
-        ChannelArgmax("class", ("input",), "all").output(Tensor((9,), BIPOLAR))  # type: ignore[arg-type]
+        ChannelArgmax("class", ("input",), "all").output(Tensor((9,), BIPOLAR))
 
 
 def test_hardware_refuses_them_in_one_line(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ def test_options_that_make_no_sense(
     options: dict[str, object], message: str, directory: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        Accelerator("/dev/none", directory, **options)  # type: ignore[arg-type]
+        Accelerator("/dev/none", directory, **options)
 
 
 @pytest.mark.parametrize(
@@ -313,14 +313,14 @@ def test_options_that_make_no_sense(
 def test_images_of_another_network(images: object, message: str, directory: Path) -> None:
     board = Board()
     with pytest.raises(UsageError, match=message):
-        Accelerator(board, directory).run(images)  # type: ignore[arg-type]
+        Accelerator(board, directory).run(images)
     assert board.frames == 0
 
 
 def test_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BuildError, match="this is not a build directory"):
         Accelerator(Board(), tmp_path)
-    elements = {"beats": 1, "fields": [{**OUTPUT["fields"][1], "name": "elements"}]}  # type: ignore[index]
+    elements = {"beats": 1, "fields": [{**OUTPUT["fields"][1], "name": "elements"}]}
     directory = write_manifests(tmp_path, elements, baud=None)
     with pytest.raises(UsageError, match="gives no classes"):
         Accelerator(Board(), directory).classify(IMAGES)

@@ -363,7 +363,7 @@ CHANGES: dict[str, Callable[[Network], Network]] = {
     "groups": lambda network: replace(network, groups=()),
     "codebook": lambda network: _with(network, 1, codebook=None),
     "codebook of the other order": lambda network: _with(
-        network, 1, codebook=_reordered(network.layers[1].codebook)  # type: ignore[attr-defined]
+        network, 1, codebook=_reordered(network.layers[1].codebook)
     ),
     "fraction": lambda network: _with(network, 3, format=Integer(-20, 20)),
     "offset": lambda network: _with(network, 3, offset=np.array([1, 0, -6])),

@@ -49,7 +49,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 @given(st.binary(max_size=60) | st.text(alphabet="[]fc=.'style\n0123", max_size=60))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_any_bytes_are_choices_or_refused(tmp_path_factory: object, content: bytes | str) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.toml"  # type: ignore[attr-defined]
+    path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     try:
         found = read_choices(path, LAYERS)

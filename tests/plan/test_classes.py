@@ -13,7 +13,7 @@ from tests.plan.strategies import dense, random_bits, vector
 
 def test_every_column_is_counted_once_a_block() -> None:
     plan = plan_layer(dense(random_bits(24, 200)), vector(200), "classes")
-    counts = [node for node in plan.graph.nodes if isinstance(node, Count)]  # type: ignore[union-attr]
+    counts = [node for node in plan.graph.nodes if isinstance(node, Count)]
     taps = np.concatenate([node.taps for node in counts])
     assert np.bincount(taps, minlength=200).tolist() == [3] * 200
 
@@ -22,7 +22,7 @@ def test_signs_and_constants_need_no_hardware() -> None:
     plan = plan_layer(dense(random_bits(9, 70)), vector(70), "classes")
     for node in plan.graph.nodes:
         if not isinstance(node, Count):
-            assert node.constant == 0  # type: ignore[union-attr]
+            assert node.constant == 0
 
 
 def test_it_beats_the_spanning_tree_on_random_rows() -> None:

@@ -84,8 +84,7 @@ def test_a_folding_holds_the_rows_of_all_turns() -> None:
 def changed(network: Network, name: str, **options: object) -> Network:
     """Return the network with one layer changed, groups kept."""
     layers = [
-        replace(layer, **options) if layer.name == name else layer  # type: ignore[arg-type]
-        for layer in network.layers
+        replace(layer, **options) if layer.name == name else layer for layer in network.layers
     ]
     return replace(network, layers=tuple(layers))
 

@@ -279,7 +279,7 @@ def test_proof_rejects_mutants(mutate: Callable[[AdderGraph], AdderGraph]) -> No
 )
 def test_illegal_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message) as error:
-        plan_layer(dense(random_bits(3, 5)), vector(5), **options)  # type: ignore[arg-type]
+        plan_layer(dense(random_bits(3, 5)), vector(5), **options)
     assert error.value.exit_code == 2
 
 

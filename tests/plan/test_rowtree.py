@@ -192,7 +192,7 @@ def test_equal_and_complementary_rows_share_all_but_the_comparison() -> None:
     thrice = dense(many, Threshold.at_least(np.array([6, 6, 6])))
     alone, together = (rowtree_netlist(layer, vector(120)) for layer in (once, thrice))
     assert together.luts < 1.3 * alone.luts
-    assert len({output.last for output in together.outputs}) == 2  # type: ignore[union-attr]
+    assert len({output.last for output in together.outputs}) == 2
 
 
 def test_near_identical_rows_cost_next_to_nothing() -> None:

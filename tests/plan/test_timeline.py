@@ -153,7 +153,7 @@ def test_the_clock_scales_time_alone() -> None:
 )
 def test_errors(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        api.timeline("resnet18", **options)  # type: ignore[arg-type]
+        api.timeline("resnet18", **options)
 
 
 @pytest.mark.slow

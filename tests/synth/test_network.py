@@ -56,7 +56,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counted(self: Yosys, script: str, *arguments: object, **options: object) -> str:
         found.append(script)
-        return run(self, script, *arguments, **options)  # type: ignore[arg-type]
+        return run(self, script, *arguments, **options)
 
     monkeypatch.setattr(Yosys, "run", counted)
     return found

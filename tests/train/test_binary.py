@@ -115,9 +115,9 @@ def test_a_dense_layer_reads_maps_in_the_order_of_the_hardware() -> None:
     network = Network("one", Tensor((3, 4, 5), BIPOLAR), (dense_layer("fc", "input", module),))
     images = values((3, 3, 4, 5), True, 0)
     assert same_sums(module, network, images)
-    weights = network.layers[0].weights  # type: ignore[attr-defined]
+    weights = network.layers[0].weights
     channel_first = weights.reshape(6, 3, 4, 5).transpose(0, 3, 1, 2).reshape(6, -1)
-    mutant = replace(network, layers=(replace(network.layers[0], weights=channel_first),))  # type: ignore[call-arg]
+    mutant = replace(network, layers=(replace(network.layers[0], weights=channel_first),))
     assert not same_sums(module, mutant, images)
 
 

@@ -128,7 +128,7 @@ class Numpy:
         if name in self.graph.nodes:
             return self.conv(name, x)
         scales = self.module(f"{name}_sum").scales.detach().double().numpy()
-        return sum(scale * self.conv(f"{name}_base{k + 1}", x) for k, scale in enumerate(scales))  # type: ignore[return-value]
+        return sum(scale * self.conv(f"{name}_base{k + 1}", x) for k, scale in enumerate(scales))
 
     def norm(self, name: str, x: NDArray[Any]) -> NDArray[Any]:
         module = self.module(name)
@@ -316,7 +316,7 @@ def last_place_errors(graph: Graph, network: Network, edges: dict[str, Any]) -> 
             return np.maximum(inputs[0], 0)
         if isinstance(node.operation, Combination):
             scales = node.operation.coefficients().detach().double().numpy()
-            return sum(s * x for s, x in zip(scales, inputs, strict=True))  # type: ignore[return-value]
+            return sum(s * x for s, x in zip(scales, inputs, strict=True))
         assert isinstance(node.operation, BatchNorm)
         mean, variance, gamma, beta = (
             p.detach().double().numpy()

@@ -68,7 +68,7 @@ def kernels(binary: Any, length: int = 9) -> Any:
 )
 def test_a_value_out_of_range_names_its_key(key: str, value: object) -> None:
     with pytest.raises(TrainingError, match=rf"key 'subbit\.{key}' is .*; (choose|give|list) "):
-        SubbitRecipe(**{key: value})  # type: ignore[arg-type]
+        SubbitRecipe(**{key: value})
 
 
 def test_the_ends_of_the_ranges_are_fine() -> None:

@@ -301,14 +301,14 @@ def test_turned_and_flat_batch_norms_fold(digits: Dataset) -> None:
 
 def mutants(network: Network) -> dict[str, Network]:
     conv1, conv2, pool, dense3, dense4, head = network.layers
-    flipped = conv2.weights.copy()  # type: ignore[attr-defined]
+    flipped = conv2.weights.copy()
     flipped[0] ^= 1
-    late = conv1.threshold  # type: ignore[attr-defined]
+    late = conv1.threshold
     late = Threshold(late.direction, late.level + late.direction)
-    swapped = dense3.weights.reshape(48, 16, 24).transpose(0, 2, 1).reshape(48, 384)  # type: ignore[attr-defined]
+    swapped = dense3.weights.reshape(48, 16, 24).transpose(0, 2, 1).reshape(48, 384)
 
     def with_layers(*layers: object) -> Network:
-        return replace(network, layers=layers)  # type: ignore[arg-type]
+        return replace(network, layers=layers)
 
     return {
         "one row flipped": with_layers(
@@ -318,13 +318,13 @@ def mutants(network: Network) -> dict[str, Network]:
             replace(conv1, threshold=late), conv2, pool, dense3, dense4, head
         ),
         "padded with zeros": with_layers(
-            conv1, replace(conv2, padding_value=0), pool, dense3, dense4, head  # type: ignore[call-arg]
+            conv1, replace(conv2, padding_value=0), pool, dense3, dense4, head
         ),
         "flattened channel first": with_layers(
-            conv1, conv2, pool, replace(dense3, weights=swapped), dense4, head  # type: ignore[call-arg]
+            conv1, conv2, pool, replace(dense3, weights=swapped), dense4, head
         ),
         "last of equal scores": with_layers(
-            conv1, conv2, pool, dense3, dense4, replace(head, ties="last")  # type: ignore[call-arg]
+            conv1, conv2, pool, dense3, dense4, replace(head, ties="last")
         ),
     }  # fmt: skip
 

@@ -28,7 +28,7 @@ CASES = {
 def test_every_kind_of_layer_is_equal(
     tmp_path: Path, options: dict[str, object], pipeline: int | None
 ) -> None:
-    network = conv_network(**options)  # type: ignore[arg-type]
+    network = conv_network(**options)
     build = generate(network, tmp_path / "out", plan="mst", pipeline=pipeline)
     (result,) = bnn2hw.simulate(build.directory, vectors=300, stall=0.4)
     assert result.real == 150
@@ -43,7 +43,7 @@ def test_every_kind_of_layer_is_equal(
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES.keys())
 @pytest.mark.parametrize("plan", ["subbit", "classes", "rowtree"])
 def test_other_plans_are_equal(tmp_path: Path, options: dict[str, object], plan: str) -> None:
-    network = conv_network(**options)  # type: ignore[arg-type]
+    network = conv_network(**options)
     build = generate(network, tmp_path / "out", plan=plan, pipeline=3)
     (result,) = bnn2hw.simulate(build.directory, vectors=300, stall=0.4)
     assert (result.real, result.random) == (150, 150)

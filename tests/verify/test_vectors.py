@@ -34,7 +34,7 @@ def conv_network(fmt: Format, padding_value: int, seed: int, groups: int = 1) ->
         weights,
         threshold,
         padding=(1, 1, 1, 0),
-        padding_value=padding_value,  # type: ignore[arg-type]
+        padding_value=padding_value,
         groups=groups,
     )
     low = 0 if fmt == BIPOLAR else fmt.low
