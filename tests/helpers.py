@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 import bnn2hw
 from bnn2hw.api import Build
+from bnn2hw.errors import Bnn2hwError
 from bnn2hw.model import (
     BIPOLAR,
     BinaryConv,
@@ -18,6 +21,19 @@ from bnn2hw.model import (
     Tensor,
     Threshold,
 )
+
+Read = TypeVar("Read")
+
+
+def read_or_told(read: Callable[[], Read], path: Path) -> Read | None:
+    """Return what was read, or None where one line told what is wrong with a file there."""
+    try:
+        return read()
+    except Bnn2hwError as error:
+        message = str(error)
+    assert str(path) in message
+    assert "\n" not in message
+    return None
 
 
 def conv_network(

@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 from bnn2hw.errors import ModelError
 from bnn2hw.model import arrays as reader
 from bnn2hw.model.arrays import read_arrays
+from tests.helpers import read_or_told
 
 
 def write_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
@@ -221,9 +222,5 @@ def test_damaged_bytes_are_told(tmp_path_factory: Any, data: st.DataObject) -> N
     for _ in range(data.draw(st.integers(1, 4))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(good[: data.draw(st.integers(0, len(good)) | st.just(len(good)))])
-    try:
-        got = read_arrays(path)
-    except ModelError as error:
-        assert str(path) in str(error)  # noqa: PT017 (both ends are fine)
-    else:
-        assert all(array.dtype.kind in "iU" for array in got.values())
+    got = read_or_told(lambda: read_arrays(path), path)
+    assert got is None or all(array.dtype.kind in "iU" for array in got.values())
