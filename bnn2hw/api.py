@@ -41,6 +41,7 @@ from .model.file import check_writable
 from .networks import bundled_path
 from .plan import plan_layer
 from .plan.architectures import architecture
+from .plan.auto import Candidate, best, candidates
 from .plan.cost import plan_cost
 from .plan.planner import check_options
 from .plan.timeline import Timeline
@@ -105,6 +106,9 @@ class GeneratedLayer:
         Depth of the spanning tree in edges; None where the plan has none.
     latency
         Clock cycles from a patch to its outputs; a patch goes in every cycle.
+    candidates
+        What plan ``auto`` weighed: ``method``, ``max_depth``, estimated ``luts`` and
+        ``logic_levels``; nothing for another plan.
     """
 
     name: str
@@ -115,6 +119,7 @@ class GeneratedLayer:
     terms: int
     tree_depth: int | None
     latency: int
+    candidates: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -260,7 +265,7 @@ def generate(
     max_depth: int | None = None,
     complement: bool = True,
     pipeline: int | None = None,
-    target: str = "lut6",
+    target: str | None = None,
     out: str | Path | None = None,
     progress: Progress = _quiet,
 ) -> Build:
@@ -273,7 +278,7 @@ def generate(
     layers
         Names of layers with weights.
     plan
-        ``direct``, ``mst``, ``subbit``, ``rowtree`` or ``auto``.
+        ``direct``, ``mst``, ``subbit``, ``classes``, ``rowtree`` or ``auto``.
     max_depth
         Bound on the depth of the spanning tree, in edges.
     complement
@@ -281,7 +286,8 @@ def generate(
     pipeline
         Adder levels between registers; None for one register, at the output.
     target
-        What a ``rowtree`` plan is made for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``.
+        What the layers are for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``. A ``rowtree`` is made for
+        it (lut6 if None), and ``auto`` weighs one where it is told; else adder graphs alone.
     out
         The directory; ``build/NETWORK-LAYER...`` if None. An earlier build there is replaced.
     progress
@@ -327,15 +333,23 @@ def _layer_files(
     max_depth: int | None,
     complement: bool,
     pipeline: int | None,
-    target: str,
+    target: str | None,
 ) -> LayerFiles:
     """Plan a single-layer network and gather what its files are written from."""
     (layer,) = network.layers
     assert isinstance(layer, LinearLayer)
-    plan = plan_layer(
-        layer, network.input, method, max_depth=max_depth, complement=complement, target=target
-    )
-    cost = plan_cost(plan, layer, network.input).to_json()
+    source = network.input
+    found: list[Candidate] = []
+    if method == "auto":
+        found = candidates(layer, source, max_depth=max_depth, complement=complement, target=target)
+        plan = best(found, target).plan
+    else:
+        plan = plan_layer(
+            layer, source, method, max_depth=max_depth, complement=complement, target=target
+        )
+    cost = plan_cost(plan, layer, source, target).to_json()
+    if found:
+        cost["candidates"] = [one.to_json() for one in found]
     vectors = make_vectors(network, _VECTORS, seed=0)
     return LayerFiles(network, plan, cost, vectors, pipeline)
 
@@ -351,6 +365,7 @@ def _generated(directory: Path) -> GeneratedLayer:
         terms=manifest["plan"]["terms"],
         tree_depth=manifest["plan"]["tree_depth"],
         latency=manifest["latency_cycles"],
+        candidates=tuple(manifest["plan"].get("candidates", ())),
     )
 
 

@@ -44,7 +44,10 @@ def generate(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="Of a layer: what plan rowtree is for: lut6, lut4, ice40, ecp5 [lut6]."),
+        typer.Option(
+            metavar="T",
+            help="Of a layer: what it is for: lut6, lut4, ice40, ecp5; auto then weighs rowtree.",
+        ),
     ] = None,
     interval: Annotated[
         int | None,
@@ -98,6 +101,7 @@ def generate(
     """Generate the hardware of layers, or of a whole network: Verilog, bench and scripts.
 
     Examples: `bnn2hw generate --layer conv3 --plan mst --pipeline 4`,
+    `bnn2hw generate --layer conv3 --target ecp5`,
     `bnn2hw generate --network --plan mst --pipeline 3 --scores`,
     `bnn2hw generate --network --device ecp5-25k --target-fps 100000`
     """
@@ -144,7 +148,7 @@ def generate(
             max_depth=max_depth,
             complement=complement,
             pipeline=pipeline,
-            target=target or "lut6",
+            target=target,
             out=out,
             progress=tell,
         )
@@ -160,11 +164,25 @@ def generate(
         ]
         for item in build.layers
     ]
+    _show_candidates(build, target or "lut6", json)
     headers = ["layer", "plan", "weights", "XNOR terms direct", "planned", "tree depth", "latency"]
     show(Table(headers, rows, left=(0, 1)), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(f"{build.directory}: try 'bnn2hw simulate {build.directory}'")
     write_json(json, build.to_json())
+
+
+def _show_candidates(build: api.Build, target: str, json: Path | None) -> None:
+    """Show what auto weighed, where it did."""
+    rows = [
+        [item.name, one["method"], number(one["max_depth"]), number(one["luts"]),
+         number(one["logic_levels"])]
+        for item in build.layers
+        for one in item.candidates
+    ]  # fmt: skip
+    headers = ["layer", "candidate", "depth at most", f"LUTs of {target}, estimated", "levels"]
+    if rows:
+        show(Table(headers, rows, left=(0, 1)), json_to=json)
 
 
 def _show_network(build: api.NetworkBuild, json: Path | None) -> None:

@@ -1,7 +1,15 @@
-"""The choice of a plan by estimated area and levels."""
+"""The choice of a plan by estimated area and levels.
+
+Where it is known what device a layer is for, the least tables decide: of the plans that come
+within :data:`TOLERANCE` of it, the one of the fewest levels is taken. The row-class tree, which
+is made for a target, is planned in full then, as nothing less tells what it takes. Without a
+target the product of tables of six inputs and levels decides among adder graphs, which suit every
+device.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..model.formats import Tensor
@@ -9,13 +17,17 @@ from ..model.layers import LinearLayer
 from .classes import classes_graph
 from .cost import PlanCost, plan_cost
 from .direct import direct_graph
-from .layer_plan import LayerPlan, make_plan
+from .layer_plan import LayerPlan, make_netlist_plan, make_plan
 from .mst import ChannelForest, tree_graph
+from .rowtree import rowtree_netlist
 from .subbit import subbit_graph
 
-__all__ = ["DEPTHS", "Candidate", "candidates", "choose"]
+__all__ = ["DEPTHS", "TOLERANCE", "Candidate", "best", "candidates", "choose"]
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12)
+TOLERANCE = 0.02
+"""Part of the tables that fewer levels may cost."""
+
 _TREELESS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}
 
 
@@ -38,6 +50,11 @@ class Candidate:
         """Return the product of estimated LUTs and logic levels."""
         return self.cost.luts * self.cost.logic_levels
 
+    def to_json(self) -> dict[str, object]:
+        """Return what decides as JSON values."""
+        cost = {"luts": self.cost.luts, "logic_levels": self.cost.logic_levels}
+        return {"method": self.plan.method, "max_depth": self.max_depth, **cost}
+
 
 def candidates(
     layer: LinearLayer,
@@ -45,24 +62,39 @@ def candidates(
     *,
     max_depth: int | None = None,
     complement: bool = True,
+    target: str | None = None,
 ) -> list[Candidate]:
     """Return the plans that ``auto`` chooses from, shallow ones first.
 
-    These are the direct plan, the sub-bit plan, that of column classes, trees of each depth in
+    These are the direct plan, the sub-bit plan, that of column classes, with a target the
+    row-class tree (which may always use complements: not without them), trees of each depth in
     :data:`DEPTHS`, and the tree of depth at most ``max_depth`` (the minimum spanning tree where
-    that is None). Every plan is proven.
+    that is None). Every plan is proven, its cost is that on the target.
 
     Raises
     ------
     PlanError
         If the layer cannot be planned.
     """
-    found = _treeless(layer, source, complement)
+    found = _treeless(layer, source, complement, target)
+    if target is not None and complement:
+        netlist = rowtree_netlist(layer, source, target)
+        plan = make_netlist_plan(layer, source, "rowtree", netlist)
+        found.append(Candidate(plan, plan_cost(plan, layer, source, target)))
     forest = ChannelForest(layer, source, complement)
-    deepest = _along_tree(layer, source, forest, max_depth)
+    deepest = _along_tree(layer, source, forest, max_depth, target)
     for depth in _useful_depths(deepest):
-        found.append(_along_tree(layer, source, forest, depth))
+        found.append(_along_tree(layer, source, forest, depth, target))
     return [*found, deepest]
+
+
+def best(found: Sequence[Candidate], target: str | None = None) -> Candidate:
+    """Return the candidate that is chosen for a target, the first of equal ones."""
+    if target is None:
+        return min(found, key=lambda one: one.area_delay)
+    most = (1 + TOLERANCE) * min(one.cost.luts for one in found)
+    near = [one for one in found if one.cost.luts <= most]
+    return min(near, key=lambda one: (one.cost.logic_levels, one.cost.luts))
 
 
 def choose(
@@ -71,28 +103,32 @@ def choose(
     *,
     max_depth: int | None = None,
     complement: bool = True,
+    target: str | None = None,
 ) -> LayerPlan:
-    """Return the candidate with the least product of estimated LUTs and logic levels.
+    """Return the plan of the candidate that :func:`best` takes.
 
-    Of equal ones it is the shallowest. Trees are tried from shallow to deep, and no deeper ones
-    once even the area of the deepest would not pay for the levels already reached.
+    Without a target, trees are tried from shallow to deep, and no deeper ones once even the area
+    of the deepest would not pay for the levels already reached.
 
     Raises
     ------
     PlanError
         If the layer cannot be planned.
     """
-    best = min(_treeless(layer, source, complement), key=lambda one: one.area_delay)
+    if target is not None:
+        found = candidates(layer, source, max_depth=max_depth, complement=complement, target=target)
+        return best(found, target).plan
+    least = best(_treeless(layer, source, complement, None))
     forest = ChannelForest(layer, source, complement)
-    deepest = _along_tree(layer, source, forest, max_depth)
+    deepest = _along_tree(layer, source, forest, max_depth, None)
     levels = 0
     for depth in _useful_depths(deepest):
-        if deepest.cost.luts * levels >= best.area_delay:
-            return best.plan
-        candidate = _along_tree(layer, source, forest, depth)
+        if deepest.cost.luts * levels >= least.area_delay:
+            return least.plan
+        candidate = _along_tree(layer, source, forest, depth, None)
         levels = candidate.cost.logic_levels
-        best = min(best, candidate, key=lambda one: one.area_delay)
-    return min(best, deepest, key=lambda one: one.area_delay).plan
+        least = best([least, candidate])
+    return best([least, deepest]).plan
 
 
 def _useful_depths(deepest: Candidate) -> list[int]:
@@ -100,17 +136,23 @@ def _useful_depths(deepest: Candidate) -> list[int]:
     return [depth for depth in DEPTHS if depth < deepest.cost.tree_depth]
 
 
-def _treeless(layer: LinearLayer, source: Tensor, complement: bool) -> list[Candidate]:
+def _treeless(
+    layer: LinearLayer, source: Tensor, complement: bool, target: str | None
+) -> list[Candidate]:
     found = []
     for method, graph in _TREELESS.items():
         plan = make_plan(layer, source, method, graph(layer, source, complement))
-        found.append(Candidate(plan, plan_cost(plan, layer, source)))
+        found.append(Candidate(plan, plan_cost(plan, layer, source, target)))
     return found
 
 
 def _along_tree(
-    layer: LinearLayer, source: Tensor, forest: ChannelForest, max_depth: int | None
+    layer: LinearLayer,
+    source: Tensor,
+    forest: ChannelForest,
+    max_depth: int | None,
+    target: str | None,
 ) -> Candidate:
     tree = forest.tree(max_depth)
     plan = make_plan(layer, source, "mst", tree_graph(layer, source, tree), tree)
-    return Candidate(plan, plan_cost(plan, layer, source), max_depth)
+    return Candidate(plan, plan_cost(plan, layer, source, target), max_depth)

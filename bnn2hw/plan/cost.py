@@ -28,17 +28,32 @@ from .outputs import BitReadout, Readout
 
 __all__ = ["PlanCost", "comparison_bits", "core_area", "plan_cost"]
 
-# LUT6 for each full adder of a popcount. Counts of the same inputs, as in direct plans and of the
-# kernels of one channel, share tables; those along a tree read inputs of their own. Measured on
-# digits conv3 and CNV conv1.
-LUTS_PER_COUNT_CELL = 1.1
-LUTS_PER_SHARED_COUNT_CELL = 0.75
-# LUT6 for each full adder of a sum of three or more operands, measured on plans subbit and classes.
-LUTS_PER_SUM_CELL = 1.25
-# LUT6 for each bit of a two-operand adder: sum bit on a carry chain.
-LUTS_PER_ADDER_CELL = 1.0
-# A comparison of w bits with a constant is a tree of LUT6, and each takes away five bits.
-BITS_PER_COMPARISON_LUT = 5
+
+class _Rates(NamedTuple):
+    """Tables for each full adder of every kind, and for each bit of a comparison.
+
+    Counts of the same inputs, as in direct plans and of the kernels of one channel, share tables;
+    those along a tree read inputs of their own.
+    """
+
+    counts: float
+    shared: float
+    sums: float
+    additions: float
+    comparison: float
+
+
+# Measured on the layers of digits and of examples/networks/mst.npz, CNV conv1 and TFC fc0.
+_RATES = {
+    "lut6": _Rates(1.12, 0.73, 1.33, 1.0, 0.3),
+    "lut4": _Rates(2.2, 1.2, 2.2, 1.5, 0.3),
+    "ice40": _Rates(2.25, 1.20, 1.75, 1.3, 0.4),
+    "ecp5": _Rates(2.22, 1.25, 1.85, 1.7, 1.1),
+}
+# Registers for each full adder of every kind, by the adder levels between them.
+_REGISTERS = _Rates(1.3, 0.55, 2.5, 1.0, 0.0)
+# Tables of four inputs for one of six, where a netlist is made of those.
+_SMALL_TABLES = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class PlanCost:
     tree_depth_bound
         A lower bound for the depth of any minimum spanning tree; None without a tree.
     luts
-        Estimated LUT6, thresholds included.
+        Estimated lookup tables of the target, thresholds included.
     logic_levels
         Estimated critical path in full adders, with ripple-carry additions and compressor trees,
         and the comparison.
@@ -89,10 +104,13 @@ class PlanCost:
         return asdict(self)
 
 
-def plan_cost(plan: LayerPlan, layer: LinearLayer, source: Tensor) -> PlanCost:
+def plan_cost(
+    plan: LayerPlan, layer: LinearLayer, source: Tensor, target: str | None = None
+) -> PlanCost:
     """Return the cost of a layer's plan, counted on the plan itself.
 
-    ``source`` is the layer's input; it gives the number of output positions.
+    ``source`` is the layer's input; it gives the number of output positions. ``target`` is one of
+    :data:`.targets.TARGETS`, lut6 if None; a netlist has its own.
     """
     graph = plan.graph
     positions = int(np.prod(layer.output(source).shape[:-1], dtype=np.int64))
@@ -114,7 +132,7 @@ def plan_cost(plan: LayerPlan, layer: LinearLayer, source: Tensor) -> PlanCost:
         graph_levels=max(graph.levels, default=0),
         tree_depth=None if plan.tree is None else plan.tree.depth,
         tree_depth_bound=None if plan.tree is None else plan.tree.depth_bound,
-        luts=round(cells.luts + _readout_luts(graph, plan.readout)),
+        luts=round(_graph_tables(graph, cells, plan.readout, _RATES[target or "lut6"])),
         logic_levels=_readout_level(graph, plan.readout, arrivals),
     )
 
@@ -133,7 +151,7 @@ def _netlist_cost(
             luts += compression_moves(netlist.target, tuple(heights), 1.0).cost
             adders += 1
     if adders:
-        luts += len(readout.value) * LUTS_PER_ADDER_CELL
+        luts += len(readout.value) * _RATES[netlist.target.name].additions
     return PlanCost(
         terms_direct=terms_direct,
         terms=terms,
@@ -225,15 +243,6 @@ class _Cells:
     def total(self) -> int:
         return sum(astuple(self))
 
-    @property
-    def luts(self) -> float:
-        return (
-            LUTS_PER_COUNT_CELL * self.counts
-            + LUTS_PER_SHARED_COUNT_CELL * self.shared_counts
-            + LUTS_PER_SUM_CELL * (self.sums + self.shared_sums)
-            + LUTS_PER_ADDER_CELL * self.additions
-        )
-
 
 def _cells(graph: AdderGraph) -> _Cells:
     """Return the full and half adders of a graph.
@@ -322,25 +331,6 @@ def _read(readout: Readout) -> list[tuple[int, bool]]:
     return [(value, compared) for value in readout.value.tolist() if value >= 0]
 
 
-def _readout_luts(graph: AdderGraph, readout: Readout) -> float:
-    """Return the LUTs of thresholds, or of the additions of offsets where sums come out.
-
-    With border classes the level of a comparison is a table of the class: one LUT a bit, and one
-    for two bits compared.
-    """
-    classes = len(readout.level if isinstance(readout, BitReadout) else readout.offset)
-    luts = 0.0
-    for value, compared in _read(readout):
-        width = graph.width(value)
-        if not compared:
-            luts += width * LUTS_PER_ADDER_CELL
-        elif classes > 1:
-            luts += 1.5 * width
-        else:
-            luts += -(-max(width - 1, 1) // BITS_PER_COMPARISON_LUT)
-    return luts
-
-
 def _readout_level(graph: AdderGraph, readout: Readout, ready: list[tuple[int, ...]]) -> int:
     """Return the level of the last output: a comparison is a tree of LUT6, a sum one addition."""
     level = 0
@@ -354,44 +344,28 @@ def _readout_level(graph: AdderGraph, readout: Readout, ready: list[tuple[int, .
     return level
 
 
-class _Rates(NamedTuple):
-    """Tables of four inputs for each full adder of every kind, and bit of a comparison."""
-
-    counts: float
-    shared: float
-    sums: float
-    additions: float
-    comparison: float
-
-
-# Measured on all layers of digits with every plan.
-_RATES = {
-    "ecp5": _Rates(2.22, 1.25, 1.85, 1.3, 1.1),
-    "ice40": _Rates(2.25, 1.20, 1.75, 1.3, 0.4),
-}
-# Registers for each full adder of every kind, by the adder levels between them.
-_REGISTERS = _Rates(1.3, 0.55, 2.5, 1.0, 0.0)
-# Tables of four inputs for one of six, where a netlist is made of those.
-_SMALL_TABLES = 2.0
-
-
 def core_area(
     graph: AdderGraph | Netlist, readout: Readout, pipeline: int | None, family: str
 ) -> Area:
     """Return the estimated area of a spatial core with its output register."""
-    rates = _RATES[family]
     if isinstance(graph, Netlist):
-        cost = _netlist_cost(graph, readout, 0, 1)
-        luts = registers = _SMALL_TABLES * cost.luts
+        luts = float(_netlist_cost(graph, readout, 0, 1).luts)
+        luts *= _SMALL_TABLES if graph.target.lut_inputs > 4 else 1.0
+        registers = luts
     else:
         cells = _cells(graph)
-        luts = _weighted(cells, rates) + _readout_tables(graph, readout, rates)
+        luts = _graph_tables(graph, cells, readout, _RATES[family])
         registers = _weighted(cells, _REGISTERS)
     registers = 0.0 if pipeline is None else registers / pipeline
     outputs = len(readout.value)
     if not isinstance(readout, BitReadout):
         outputs *= max(interval_width(readout.low, readout.high), 1)
     return Area(luts + 3, registers + outputs, registers / 2)
+
+
+def _graph_tables(graph: AdderGraph, cells: _Cells, readout: Readout, rates: _Rates) -> float:
+    """Return the tables of an adder graph with its readout."""
+    return _weighted(cells, rates) + _readout_tables(graph, readout, rates)
 
 
 def _weighted(cells: _Cells, rates: _Rates) -> float:
@@ -411,7 +385,10 @@ def comparison_bits(direction: NDArray[np.int8], level: NDArray[np.int64], width
 
 
 def _readout_tables(graph: AdderGraph, readout: Readout, rates: _Rates) -> float:
-    """Return the tables of four inputs of thresholds or of the additions of offsets."""
+    """Return the tables of thresholds, or of the additions of offsets where sums come out.
+
+    With border classes the level of a comparison is a table of the class, one a bit.
+    """
     luts = 0.0
     for channel, value in enumerate(readout.value.tolist()):
         if value < 0:

@@ -22,7 +22,7 @@ _GRAPHS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_gr
 
 
 def check_options(
-    method: str, max_depth: int | None, layer: str | None = None, target: str = "lut6"
+    method: str, max_depth: int | None, layer: str | None = None, target: str | None = None
 ) -> None:
     """Check that a planner of this name exists and takes this bound, and the target.
 
@@ -37,7 +37,7 @@ def check_options(
             layer=layer,
             remedy=f"choose one of {', '.join(METHODS)}",
         )
-    if target not in TARGETS:
+    if target is not None and target not in TARGETS:
         raise UsageError(
             f"there is no target {target!r} of plans",
             layer=layer,
@@ -64,7 +64,7 @@ def plan_layer(
     *,
     max_depth: int | None = None,
     complement: bool = True,
-    target: str = "lut6",
+    target: str | None = None,
 ) -> LayerPlan:
     """Return a plan of a layer, proven equal to its weights for all inputs.
 
@@ -79,14 +79,15 @@ def plan_layer(
         - ``subbit``: each kernel of an input channel once, and sums of them;
         - ``classes``: columns that behave alike over several rows are counted once;
         - ``rowtree``: the same down to lookup tables and carries of the target;
-        - ``auto``: the least product of estimated LUTs and levels among direct, subbit, classes,
-          mst, and trees of bounded depth.
+        - ``auto``: the best by estimated LUTs and levels of direct, subbit, classes, mst, and
+          trees of bounded depth; with a target of rowtree too (:mod:`.auto`).
     max_depth
         Bound for the depth of the tree in edges, at least 1.
     complement
         Whether rows may be computed from complements; False for the paper's own figures.
     target
-        What a ``rowtree`` plan is made for, one of :data:`.targets.TARGETS`.
+        What the layer is for, one of :data:`.targets.TARGETS`; a ``rowtree`` is made for lut6
+        where it is None.
 
     Raises
     ------
@@ -102,8 +103,9 @@ def plan_layer(
     if method in _GRAPHS:
         return make_plan(layer, source, method, _GRAPHS[method](layer, source, complement))
     if method == "rowtree":
-        return make_netlist_plan(layer, source, method, rowtree_netlist(layer, source, target))
+        netlist = rowtree_netlist(layer, source, target or "lut6")
+        return make_netlist_plan(layer, source, method, netlist)
     if method == "auto":
-        return choose(layer, source, max_depth=max_depth, complement=complement)
+        return choose(layer, source, max_depth=max_depth, complement=complement, target=target)
     tree = ChannelForest(layer, source, complement).tree(max_depth)
     return make_plan(layer, source, method, tree_graph(layer, source, tree), tree)

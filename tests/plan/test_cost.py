@@ -20,8 +20,9 @@ from bnn2hw.model import (
     Threshold,
 )
 from bnn2hw.plan import candidates, plan_cost, plan_layer
-from bnn2hw.plan.auto import DEPTHS
+from bnn2hw.plan.auto import DEPTHS, best
 from bnn2hw.plan.cost import _added, _popcount
+from bnn2hw.plan.targets import TARGETS
 from tests.plan.strategies import dense, layers, random_bits, vector
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
@@ -145,6 +146,43 @@ def test_auto_has_the_least_area_delay(source: Tensor, max_depth: int | None) ->
     plan = plan_layer(layer, source, "auto", max_depth=max_depth)
     assert plan.graph == best.plan.graph
     assert plan.method == best.plan.method
+
+
+def with_few_differences() -> LinearLayer:
+    """Return a layer whose rows differ from their neighbours in three columns."""
+    rows = np.repeat(random_bits(1, 200), 16, axis=0)
+    for k, row in enumerate(rows):
+        row[: 3 * k] ^= 1
+    return dense(rows, Threshold.at_least(np.zeros(16, dtype=np.int64)))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_auto_for_a_target_takes_least_tables_and_then_levels(target: str) -> None:
+    for layer in (dense(random_bits(12, 90), Threshold.at_least(np.arange(12))),
+                  with_few_differences()):  # fmt: skip
+        source = vector(layer.patch_size())
+        found = candidates(layer, source, target=target)
+        assert "rowtree" in {one.plan.method for one in found}
+        assert all(one.cost == plan_cost(one.plan, layer, source, target) for one in found)
+        chosen = best(found, target)
+        least = min(one.cost.luts for one in found)
+        assert chosen.cost.luts <= 1.02 * least
+        for one in found:
+            if one.cost.logic_levels < chosen.cost.logic_levels:
+                assert one.cost.luts > 1.02 * least
+        plan = plan_layer(layer, source, "auto", target=target)
+        assert (plan.method, plan.readout.value.tolist()) == (
+            chosen.plan.method, chosen.plan.readout.value.tolist()
+        )  # fmt: skip
+
+
+def test_auto_weighs_no_row_class_tree_without_a_target_or_complements() -> None:
+    layer = dense(random_bits(6, 40), Threshold.at_least(np.arange(6)))
+    source = vector(40)
+    for found in (
+        candidates(layer, source), candidates(layer, source, complement=False, target="lut6")
+    ):  # fmt: skip
+        assert "rowtree" not in {one.plan.method for one in found}
 
 
 def test_auto_takes_the_direct_plan_where_nothing_is_shared() -> None:
