@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 
-from bnn2hw import golden  # noqa: E402
-from bnn2hw.model import BIPOLAR, Integer, Network, Tensor  # noqa: E402
-from bnn2hw.train.binary import (  # noqa: E402
+import torch
+
+from bnn2hw import golden
+from bnn2hw.model import BIPOLAR, Integer, Network, Tensor
+from bnn2hw.train.binary import (
     ESTIMATORS,
     BinaryConv2d,
     BinaryLinear,
@@ -23,7 +25,7 @@ from bnn2hw.train.binary import (  # noqa: E402
     sign,
     standardised,
 )
-from bnn2hw.train.networks import conv_layer, dense_layer, flattened  # noqa: E402
+from bnn2hw.train.networks import conv_layer, dense_layer, flattened
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

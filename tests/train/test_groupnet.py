@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 pytest.importorskip("sklearn", reason="training needs scikit-learn: pip install 'bnn2hw[train]'")
 
-from bnn2hw import golden  # noqa: E402
-from bnn2hw.errors import TrainingError  # noqa: E402
-from bnn2hw.model import (  # noqa: E402
+import torch
+
+from bnn2hw import golden
+from bnn2hw.errors import TrainingError
+from bnn2hw.model import (
     Affine,
     BinaryConv,
     Bipolar,
@@ -29,17 +31,17 @@ from bnn2hw.model import (  # noqa: E402
     load,
     save,
 )
-from bnn2hw.train.binary import BinaryConv2d, Sign  # noqa: E402
-from bnn2hw.train.data import Dataset, load_data  # noqa: E402
-from bnn2hw.train.dataflow import Combination, Gate, Graph, Node, Quantiser, Weighted  # noqa: E402
-from bnn2hw.train.export import differences  # noqa: E402
-from bnn2hw.train.fixed_point import AGREEMENT, Lowered, lower  # noqa: E402
-from bnn2hw.train.groupnet import Block, GroupnetRecipe  # noqa: E402
-from bnn2hw.train.groupnet_network import build_graph  # noqa: E402
-from bnn2hw.train.groupnet_stage import build_groupnet  # noqa: E402
-from bnn2hw.train.loop import train  # noqa: E402
-from bnn2hw.train.networks import BatchNorm  # noqa: E402
-from bnn2hw.train.recipe import Recipe, parse_recipe  # noqa: E402
+from bnn2hw.train.binary import BinaryConv2d, Sign
+from bnn2hw.train.data import Dataset, load_data
+from bnn2hw.train.dataflow import Combination, Gate, Graph, Node, Quantiser, Weighted
+from bnn2hw.train.export import differences
+from bnn2hw.train.fixed_point import AGREEMENT, Lowered, lower
+from bnn2hw.train.groupnet import Block, GroupnetRecipe
+from bnn2hw.train.groupnet_network import build_graph
+from bnn2hw.train.groupnet_stage import build_groupnet
+from bnn2hw.train.loop import train
+from bnn2hw.train.networks import BatchNorm
+from bnn2hw.train.recipe import Recipe, parse_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "networks"
 VARIANTS = ("lbd", "gbd1", "gbd2", "gbd3", "groupnet")

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 
-from bnn2hw.errors import TrainingError  # noqa: E402
-from bnn2hw.train.binary import BinaryLinear, SignBinariser, sign  # noqa: E402
-from bnn2hw.train.mst import CenterLoss, MstRecipe, center_distances  # noqa: E402
+import torch
+
+from bnn2hw.errors import TrainingError
+from bnn2hw.train.binary import BinaryLinear, SignBinariser, sign
+from bnn2hw.train.mst import CenterLoss, MstRecipe, center_distances
 
 
 def layer(channels: int = 8, inputs: int = 12, seed: int = 0) -> BinaryLinear:

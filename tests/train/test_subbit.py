@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 
-from bnn2hw.errors import TrainingError  # noqa: E402
-from bnn2hw.train.binary import standardised  # noqa: E402
-from bnn2hw.train.subbit import (  # noqa: E402
+import torch
+
+from bnn2hw.errors import TrainingError
+from bnn2hw.train.binary import standardised
+from bnn2hw.train.subbit import (
     SubbitRecipe,
     SubsetBinariser,
     frequent_codes,

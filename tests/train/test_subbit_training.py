@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 pytest.importorskip("sklearn", reason="training needs scikit-learn: pip install 'bnn2hw[train]'")
 
-from bnn2hw.errors import TrainingError  # noqa: E402
-from bnn2hw.model import LinearLayer, Network, load, save  # noqa: E402
-from bnn2hw.train.loop import train  # noqa: E402
-from bnn2hw.train.recipe import Recipe, parse_recipe  # noqa: E402
+import torch
+
+from bnn2hw.errors import TrainingError
+from bnn2hw.model import LinearLayer, Network, load, save
+from bnn2hw.train.loop import train
+from bnn2hw.train.recipe import Recipe, parse_recipe
 
 CONV = {"type": "conv", "channels": 16}
 LAYERS = [

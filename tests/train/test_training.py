@@ -16,20 +16,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
+pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
 pytest.importorskip("sklearn", reason="training needs scikit-learn: pip install 'bnn2hw[train]'")
 
-from bnn2hw import api, golden, training  # noqa: E402
-from bnn2hw.cli import main  # noqa: E402
-from bnn2hw.errors import ModelError, TrainingError  # noqa: E402
-from bnn2hw.model import BinaryConv, Network, Threshold, load  # noqa: E402
-from bnn2hw.networks import bundled_path  # noqa: E402
-from bnn2hw.plan import plan_layer  # noqa: E402
-from bnn2hw.train import loop  # noqa: E402
-from bnn2hw.train.data import Dataset, load_data, shifted  # noqa: E402
-from bnn2hw.train.export import differences, to_network  # noqa: E402
-from bnn2hw.train.loop import Trained, train, tree_figures  # noqa: E402
-from bnn2hw.train.recipe import Recipe, parse_recipe  # noqa: E402
+import torch
+
+from bnn2hw import api, golden, training
+from bnn2hw.cli import main
+from bnn2hw.errors import ModelError, TrainingError
+from bnn2hw.model import BinaryConv, Network, Threshold, load
+from bnn2hw.networks import bundled_path
+from bnn2hw.plan import plan_layer
+from bnn2hw.train import loop
+from bnn2hw.train.data import Dataset, load_data, shifted
+from bnn2hw.train.export import differences, to_network
+from bnn2hw.train.loop import Trained, train, tree_figures
+from bnn2hw.train.recipe import Recipe, parse_recipe
 
 
 def recipe(**values: Any) -> Recipe:
