@@ -23,6 +23,7 @@ from ..model import (
     BinaryConv,
     BinaryDense,
     Bipolar,
+    ChannelArgmax,
     Format,
     Integer,
     Layer,
@@ -34,6 +35,7 @@ from ..model import (
     SumPool,
     Tensor,
     Threshold,
+    Upsample,
 )
 from ..model.arrays import read_arrays
 from ..model.limits import check_input, check_layer
@@ -52,6 +54,7 @@ _KEYS = {
     ),
     "argmax": (*_COMMON, "ties", "none"),
     "binarize": (*_COMMON, *_THRESHOLD),
+    "channel_argmax": (*_COMMON, "ties"),
     "conv": (
         *_LINEAR, *_THRESHOLD, "stride", "padding", "padding_value", "dilation", "groups",
     ),
@@ -59,7 +62,9 @@ _KEYS = {
     "max_pool": _POOL,
     "quantize": (*_COMMON, "levels", "direction"),
     "sum_pool": _POOL,
+    "upsample": (*_COMMON, "factor"),
 }  # fmt: skip
+_TIES = ("first", "last")
 _CONVENTIONS = ("popcount >", "popcount >=", "sum >", "sum >=")
 _LIMIT = 1 << 38
 _NO_POPCOUNT = "popcounts have no meaning on integer inputs and on positions padded with zero"
@@ -325,7 +330,7 @@ class _Import:
 
     def argmax(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
         """Return the head; with ``none`` also what gives that class where no bit is 1."""
-        ties = cast("Literal['first', 'last']", table.choice("ties", ("first", "last"), "first"))
+        ties = cast("Literal['first', 'last']", table.choice("ties", _TIES, "first"))
         name = table.text("name")
         if "none" not in table:
             return [Argmax(name, (edge,), ties)]
@@ -343,6 +348,15 @@ class _Import:
         direction[end] = 0
         bits = Binarize(f"{name}_bits", (edge,), Threshold(direction, level))
         return [bits, Argmax(name, (bits.name,), ties)]
+
+    def channel_argmax(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
+        """Return the class of every position."""
+        ties = cast("Literal['first', 'last']", table.choice("ties", _TIES, "first"))
+        return [ChannelArgmax(table.text("name"), (edge,), ties)]
+
+    def upsample(self, table: Table, edge: str, source: Tensor) -> list[Layer]:
+        """Return bilinear upsampling."""
+        return [Upsample(table.text("name"), (edge,), table.integer("factor"))]
 
     def _weights(self, table: Table, layout: str, axes: int) -> NDArray[np.uint8]:
         order = table.text("layout", layout)
@@ -472,9 +486,11 @@ def _unpacked(table: Table, images: NDArray[Any], size: int) -> NDArray[np.uint8
 _BUILDERS: dict[str, Callable[[_Import, Table, str, Tensor], list[Layer]]] = {
     "argmax": _Import.argmax,
     "binarize": _Import.binarize,
+    "channel_argmax": _Import.channel_argmax,
     "conv": _Import.conv,
     "dense": _Import.dense,
     "max_pool": _Import.max_pool,
     "quantize": _Import.quantize,
     "sum_pool": _Import.sum_pool,
+    "upsample": _Import.upsample,
 }

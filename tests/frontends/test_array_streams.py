@@ -16,7 +16,16 @@ from bnn2hw import golden
 from bnn2hw.errors import ImportFailure
 from bnn2hw.frontends import arrays as arrays_module
 from bnn2hw.frontends import import_arrays
-from bnn2hw.model import Affine, Integer, Network, Quantize, SumPool
+from bnn2hw.model import (
+    Affine,
+    BinaryConv,
+    ChannelArgmax,
+    Integer,
+    Network,
+    Quantize,
+    SumPool,
+    Upsample,
+)
 from tests.helpers import read_or_told
 
 from .descriptions import damaged, write
@@ -32,6 +41,7 @@ RNG = np.random.default_rng(4)
 ARRAYS: dict[str, NDArray[Any]] = {
     "a": RNG.integers(0, 2, (3, 3, 3, 3), np.uint8),
     "b": RNG.integers(0, 2, (3, 3, 3, 3), np.uint8),
+    "one": RNG.integers(0, 2, (2, 1, 1, 3), np.uint8),
     "t": np.array([12, 13, 15]),
     "s": np.array([17, 20, 14]),
     "d": np.array([1, -1, 0], np.int8),
@@ -61,6 +71,22 @@ DESCRIPTION: dict[str, Any] = {
 }  # fmt: skip
 
 
+# A head as FCN-16s: scores of half the resolution join the ones before them.
+HEAD: dict[str, Any] = {
+    "name": "head",
+    "input": {"shape": [4, 6, 3], "format": "bipolar"},
+    "layers": [
+        {"type": "conv", "name": "score", "weights": "one"},
+        {"type": "sum_pool", "name": "half", "kernel": 2},
+        {"type": "upsample", "name": "twice", "factor": 2},
+        {"type": "affine", "name": "both", "from": ["twice", "score"], "weights": [1, 16],
+         "fraction": 4},
+        {"type": "upsample", "name": "up", "factor": 4},
+        {"type": "channel_argmax", "name": "class", "ties": "last"},
+    ],
+}  # fmt: skip
+
+
 def imported(
     tmp_path: Path, description: dict[str, Any], arrays: dict[str, Any] = ARRAYS
 ) -> Network:
@@ -69,7 +95,16 @@ def imported(
 
 def layer(index: int, **values: Any) -> dict[str, Any]:
     """Return the description with values set in a layer; None takes a key out."""
-    description = copy.deepcopy(DESCRIPTION)
+    return changed(DESCRIPTION, index, values)
+
+
+def head(index: int, **values: Any) -> dict[str, Any]:
+    """Return the same of the segmentation head."""
+    return changed(HEAD, index, values)
+
+
+def changed(base: dict[str, Any], index: int, values: dict[str, Any]) -> dict[str, Any]:
+    description = copy.deepcopy(base)
     for key, value in values.items():
         if value is None:
             del description["layers"][index][key]
@@ -164,6 +199,27 @@ def test_any_layer_reads_any_layer_before_it(tmp_path: Path) -> None:
     assert network.layer("bits").inputs == ("stream",)
 
 
+@pytest.mark.parametrize("ties", ["first", "last"])
+def test_a_segmentation_head_is_the_one_made_of_layers(tmp_path: Path, ties: Any) -> None:
+    network = imported(tmp_path, head(5, ties=ties))
+    made = [
+        BinaryConv("score", ("input",), ARRAYS["one"]),
+        SumPool("half", ("score",)),
+        Upsample("twice", ("half",), 2),
+        Affine("both", ("twice", "score"), np.array([[1], [16]]), np.array([0]), 0,
+               Integer(-12 * 16 - 48, 12 * 16 + 48, 4)),
+        Upsample("up", ("both",), 4),
+        ChannelArgmax("class", ("up",), ties),
+    ]  # fmt: skip
+    other = Network("head", network.input, tuple(made))
+    assert network.tensors == other.tensors
+    images = RNG.integers(0, 2, (5, 4, 6, 3))
+    found, expected = (golden.run(one, images)["class"] for one in (network, other))
+    np.testing.assert_array_equal(found, expected)
+    assert found.shape == (5, 16, 24, 1)
+    assert 0 < found.mean() < 1
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no such layer": (
         layer(4, **{"from": ["second", "third"]}),
@@ -219,6 +275,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "levels of other channels": (layer(5, levels="w"), "codes: has directions for 3 channels and"),
     "direction of zero": (layer(5, direction="d"), r"codes: directions must be \+1 or -1"),
     "a pool that does not fit": (layer(6, kernel=6), "pool: a pool of .* does not fit"),
+    "a factor of three": (head(2, factor=3), "twice: factor 3 is none of 2, 4, 8 to 64"),
+    "no factor": (head(2, factor=None), "twice: key 'layers.factor' is missing"),
+    "a factor as text": (head(2, factor="2"), "twice: key 'layers.factor' must be an int"),
+    "a factor that is too wide": (head(4, factor=1 << 20), "up: factor 1048576 is none of"),
+    "upsampling beyond 32 bits": (
+        head(3, high=1 << 30), "up: an integer format .* is wider than 32 bits",
+    ),
+    "other ties": (head(5, ties="both"), "class: key 'layers.ties' is 'both'; choose one"),
+    "a class for no bit": (head(5, none=0), "class: key 'layers.none' is unknown"),
     "a stride for sums": (layer(4, stride=2), "added: key 'layers.stride' is unknown"),
 }  # fmt: skip
 
@@ -251,5 +316,5 @@ values = st.one_of(
 @settings(quick, max_examples=300)
 @given(data=st.data())
 def test_changed_descriptions_import_or_are_told(tmp_path: Path, data: st.DataObject) -> None:
-    description = damaged(DESCRIPTION, data, values)
+    description = damaged(data.draw(st.sampled_from([DESCRIPTION, HEAD])), data, values)
     read_or_told(lambda: imported(tmp_path, description), tmp_path)
