@@ -28,21 +28,23 @@ class Family(NamedTuple):
     Attributes
     ----------
     block_words
-        (bits, words) that one block RAM can be.
+        (bits, words, bits that are written together) that one block RAM can be, the deepest
+        first.
     block_cost
         Cost of a block RAM in Yosys, where a bit of a memory in logic costs 1, and of one that is
         never written 1/16.
     lut_rams
         Whether there are LUT RAMs: 16 words of 4 bits, at a cost of 4.
     lut_ram_cells
-        Cells that one takes.
+        Logic cells that one takes: four hold its bits, and the two of the slice beside them give
+        way to its write port.
     adder
         Tables of a bit of an addition.
     comparator
         Tables of a bit of a comparison that has no result but its carry.
     """
 
-    block_words: tuple[tuple[int, int], ...]
+    block_words: tuple[tuple[int, int, int], ...]
     block_cost: int
     lut_rams: bool
     lut_ram_cells: int
@@ -52,10 +54,20 @@ class Family(NamedTuple):
 
 FAMILIES = {
     "ecp5": Family(
-        ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)), 128, True, 6, 1.1, 1.1
+        (
+            (1, 16384, 1),
+            (2, 8192, 2),
+            (4, 4096, 4),
+            (9, 2048, 9),
+            (18, 1024, 9),
+            (36, 512, 9),
+        ),
+        128, True, 6, 1.1, 1.1,
     ),
-    "ice40": Family(((16, 256), (8, 512), (4, 1024), (2, 2048), (1, 4096)), 64, False, 0, 1.0, 0.4),
-}
+    "ice40": Family(
+        ((2, 2048, 2), (4, 1024, 4), (8, 512, 8), (16, 256, 1)), 64, False, 0, 1.0, 0.4
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,9 +126,29 @@ def multiplexer_luts(bits: int, choices: int) -> float:
     return 0.87 * bits * (choices - 1)
 
 
-def _blocks(family: str, bits: int, words: int) -> int:
-    """Return the fewest block RAMs of a memory."""
-    return min(-(-bits // b) * -(-words // w) for b, w in FAMILIES[family].block_words)
+class _Blocks(NamedTuple):
+    """Block RAMs of a memory: their cost in Yosys, how many, and words that come side by side."""
+
+    cost: float
+    count: int
+    rows: int
+
+    def area(self, bits: int) -> Area:
+        """Return the area, with the choice of a word of those side by side."""
+        place = (self.rows - 1).bit_length()
+        return Area(multiplexer_luts(bits, self.rows), place, block_rams=self.count)
+
+
+def _blocks(family: str, bits: int, words: int, *, written: bool) -> _Blocks:
+    """Return the block RAMs of a memory, as Yosys lays words too many for one side by side."""
+    what, found = FAMILIES[family], []
+    for width, depth, grain in what.block_words:
+        rows = -(-words // depth)
+        row = -(-bits // grain) * grain if written else bits
+        count = -(-rows * row // width)
+        choice = ((rows - 1) * bits + (rows if written and rows > 1 else 0)) / 2
+        found.append(_Blocks(count * what.block_cost + choice, count, rows))
+    return min(found, key=lambda blocks: blocks.cost)
 
 
 def rom_area(family: str, bits: int, words: int, *, varying: int | None = None) -> Area:
@@ -127,9 +159,9 @@ def rom_area(family: str, bits: int, words: int, *, varying: int | None = None) 
     bits = bits if varying is None else varying
     if words <= 1 or not bits:
         return Area()
-    blocks = _blocks(family, bits, words)
-    if blocks * FAMILIES[family].block_cost < bits * words / 16:
-        return Area(luts=0.2 * bits * (words > 512), block_rams=blocks)
+    blocks = _blocks(family, bits, words, written=False)
+    if blocks.cost < bits * words / 16:
+        return blocks.area(bits)
     # Random functions of a few bits, of which there are not that many; shared beyond 16 words.
     each = min(1.0, 2.0 ** (words - 2) / bits) if words <= 16 else 1 + (words - 16) * 0.13
     if words > 16 and bits > 64:  # the more functions, the more have parts in common
@@ -143,17 +175,17 @@ def memory_area(family: str, bits: int, words: int) -> Area:
 
     Where words that are written are read at once, what passes by the memory is not in it.
     """
-    what = FAMILIES[family]
-    blocks = _blocks(family, bits, words)
-    small = -(-bits // 4) * -(-words // 16)
-    costs = {"logic": bits * words, "block": blocks * what.block_cost}
-    if what.lut_rams:
-        costs["lut"] = 4 * small
+    blocks = _blocks(family, bits, words, written=True)
+    rows = -(-words // 16)
+    small = -(-bits // 4) * rows
+    costs = {"logic": float(bits * words), "block": blocks.cost}
+    if FAMILIES[family].lut_rams:
+        costs["lut"] = 4 * small + ((rows - 1) * bits + (rows if rows > 1 else 0)) / 2
     kind = min(costs, key=costs.__getitem__)
     if kind == "block":
-        return Area(block_rams=blocks)
+        return blocks.area(bits)
     if kind == "lut":
-        selects = multiplexer_luts(bits, -(-words // 16))
+        selects = multiplexer_luts(bits, rows)
         return Area(luts=selects, flipflops=bits, lone=bits, lut_rams=small)
     return Area(
         luts=multiplexer_luts(bits, words) + words,

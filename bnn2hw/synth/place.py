@@ -12,6 +12,7 @@ from typing import Any
 
 from ..emit.manifest import read_manifest
 from ..errors import SynthesisError, ToolError, UsageError
+from ..plan.area import FAMILIES
 from ..plan.devices import CAPACITIES
 from ..toolchain import find_nextpnr, run_tool
 from .network import NetworkSynthesis, netlist_file, synthesise_network
@@ -38,8 +39,6 @@ class Device:
     options: tuple[str, ...]
 
 
-# nextpnr makes a LUT RAM of ECP5 four cells.
-_TABLES_OF_LUT_RAM = 4
 # MHz to aim at with a network that was not sized to the device.
 _CLOCK = 100.0
 
@@ -212,7 +211,7 @@ def needs(synthesis: NetworkSynthesis) -> dict[str, int]:
     luts = cells.luts
     if family == "ice40":
         return {"logic cells": max(luts, cells.flip_flops), "block RAMs": cells.block_rams}
-    luts += _TABLES_OF_LUT_RAM * (cells.memories - cells.block_rams)
+    luts += FAMILIES[family].lut_ram_cells * (cells.memories - cells.block_rams)
     return {
         "lookup tables": luts,
         "flip-flops": cells.flip_flops,
