@@ -130,13 +130,13 @@ class _Blocks(NamedTuple):
     """Block RAMs of a memory: their cost in Yosys, how many, and words that come side by side."""
 
     cost: float
-    count: int
+    number: int
     rows: int
 
     def area(self, bits: int) -> Area:
         """Return the area, with the choice of a word of those side by side."""
         place = (self.rows - 1).bit_length()
-        return Area(multiplexer_luts(bits, self.rows), place, block_rams=self.count)
+        return Area(multiplexer_luts(bits, self.rows), place, block_rams=self.number)
 
 
 def _blocks(family: str, bits: int, words: int, *, written: bool) -> _Blocks:
@@ -145,9 +145,9 @@ def _blocks(family: str, bits: int, words: int, *, written: bool) -> _Blocks:
     for width, depth, grain in what.block_words:
         rows = -(-words // depth)
         row = -(-bits // grain) * grain if written else bits
-        count = -(-rows * row // width)
+        number = -(-rows * row // width)
         choice = ((rows - 1) * bits + (rows if written and rows > 1 else 0)) / 2
-        found.append(_Blocks(count * what.block_cost + choice, count, rows))
+        found.append(_Blocks(number * what.block_cost + choice, number, rows))
     return min(found, key=lambda blocks: blocks.cost)
 
 
