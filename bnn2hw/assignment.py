@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .emit.limits import check_program
 from .errors import UsageError
 from .model import LinearLayer
 from .plan import plan_layer
 from .plan.choices import Choice, read_choices
 from .plan.cost import plan_cost
-from .plan.folding import Folding, cheapest_folding, fold_job
+from .plan.engine_layer import engine_job
+from .plan.folding import cheapest_folding, fold_job
 from .plan.jobs import Job, joined, linear_jobs, side_by_side, with_joined
 from .plan.layer_plan import LayerPlan
+from .plan.options import Work
 
 __all__ = ["Assignment", "Plans", "assign", "chosen_in_file"]
 
@@ -55,7 +58,7 @@ class Assignment:
     jobs
         What the stages compute; layers that one graph spans are one.
     works
-        Plans and foldings, by job.
+        Plans, foldings and engines, by job.
     choices
         The choices that would give the same.
     told
@@ -63,7 +66,7 @@ class Assignment:
     """
 
     jobs: Sequence[Job]
-    works: Mapping[str, LayerPlan | Folding]
+    works: Mapping[str, Work]
     choices: Mapping[str, Choice]
     told: Mapping[str, Mapping[str, object]]
 
@@ -74,14 +77,14 @@ def chosen_in_file(path: Path, jobs: Sequence[Job]) -> tuple[list[Job], dict[str
     Raises
     ------
     UsageError
-        If the file makes no sense, or layers that take turns are to be spatial.
+        If the file makes no sense, or layers that take turns are not to be folded.
     """
     together = {joined(alike).name: alike for alike in side_by_side(jobs)}
     every = [*jobs, *(joined(alike) for alike in together.values())]
     sizes = {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(every)}
     chosen = read_choices(path, sizes)
     for job in jobs:
-        if job.turns > 1 and job.name in chosen and chosen[job.name].plan is not None:
+        if job.turns > 1 and job.name in chosen and chosen[job.name].style != "folded":
             raise UsageError("layers that take turns are folded", layer=job.name, file=path)
     return with_joined(jobs, [together[name] for name in chosen if name in together]), chosen
 
@@ -153,13 +156,19 @@ class _Work:
             plans(self.job, self.layer, self.plan), self.layer, self.job.inputs[0]
         ).luts
 
-    def make(self, plans: Plans) -> tuple[LayerPlan | Folding, Choice, dict[str, object]]:
-        """Return plan or folding, the choice that gives it, and what the manifest says of it."""
+    def make(self, plans: Plans) -> tuple[Work, Choice, dict[str, object]]:
+        """Return how it is computed, the choice that gives it, and what the manifest says of it."""
+        choice = self.choice
+        if choice.style == "engine":
+            engine = engine_job(self.job, choice.lanes, choice.kernel_units)
+            program = engine.program
+            check_program(program, self.layer.name)
+            choice = Choice(lanes=program.lanes, kernel_units=program.kernel_units)
+            return engine, choice, {**choice.to_json(), "cycles": engine.cycles}
         if self.plan is None:
-            folding = fold_job(self.job, self.choice.pes, self.choice.simd)
-            sizes = {"pes": folding.pes, "simd": folding.simd}
-            told = {"style": "folded", **sizes, "cycles": folding.cycles}
-            return folding, Choice(None, **sizes), told
+            folding = fold_job(self.job, choice.pes, choice.simd)
+            choice = Choice(pes=folding.pes, simd=folding.simd)
+            return folding, choice, {**choice.to_json(), "cycles": folding.cycles}
         plan = plans(self.job, self.layer, self.plan)
         cost = plan_cost(plan, self.layer, self.job.inputs[0]).to_json()
         return plan, Choice(plan.method), {"style": "spatial", "plan": plan.method, **cost}

@@ -19,15 +19,14 @@ from .errors import PlanError, UsageError
 from .plan.area import Area
 from .plan.choices import Choice
 from .plan.devices import CAPACITIES, Capacity
-from .plan.folding import Folding, fold_job
+from .plan.folding import fold_job
 from .plan.jobs import Job, linear_jobs
-from .plan.layer_plan import LayerPlan
-from .plan.options import LayerOptions, Option, Planner
+from .plan.options import LayerOptions, Option, Planner, Work
 from .plan.pace import Paces
 
 __all__ = ["PLANS", "Balance", "Goal", "Problem", "balance"]
 
-Works = Mapping[str, LayerPlan | Folding]
+Works = Mapping[str, Work]
 
 PLANS = ("direct", "mst", "subbit", "classes")
 """Planners of spatial layers that are tried where none is named: the least area wins."""
@@ -308,7 +307,7 @@ class _Search:
 
     def _build(self, chosen: _Combination) -> Balance:
         """Return a combination as it will be built."""
-        works: dict[str, LayerPlan | Folding] = {}
+        works: dict[str, Work] = {}
         choices = {}
         for layer, option in zip(self._layers, chosen.options(), strict=True):
             name, choice = layer.job.name, option.choice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,7 @@ class EngineFiles:
 
     def _program(self) -> dict[str, object]:
         program = self.plan.program
-        sizes = [
-            (field.name, repr(getattr(program, field.name)))
-            for field in fields(program)
-            if field.name not in ("weights", "subset", "levels")
-        ]
+        sizes = [(name, repr(value)) for name, value in program.sizes().items()]
         return {"sizes": sizes, "memories": list(program.memories)}
 
     def _manifest(self, hardware: AxiStreamEngine, values: Mapping[str, Any]) -> dict[str, object]:

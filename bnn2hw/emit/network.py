@@ -150,13 +150,10 @@ class NetworkFiles:
         texts.update(synthesis_scripts(self.top))
         write_texts(directory, {**texts, **component_texts()})
         for stage in self.stages:
-            if stage.folding is not None:
+            arrays = stage.arrays()
+            if arrays:
                 (directory / "plans").mkdir(exist_ok=True)
-                np.savez_compressed(
-                    directory / "plans" / f"{stage.layer}.npz",
-                    weights=stage.folding.weights,
-                    constants=stage.folding.constants,
-                )
+                np.savez_compressed(directory / "plans" / f"{stage.layer}.npz", **arrays)
         widths = {
             layer.name: self.network.tensors[layer.name].format.width
             for layer in self.network.layers
@@ -201,6 +198,9 @@ class NetworkFiles:
             options = ", ".join(f"{key}={literal(value)}" for key, value in stage.options.items())
             if stage.folding is not None:
                 call = f'folded("{stage.layer}", {options})'
+            elif stage.engine is not None:
+                sizes = ", ".join(f"{k}={v!r}" for k, v in stage.engine.program.sizes().items())
+                call = f'engine("{stage.layer}", dict({sizes}), {options})'
             elif stage.core is None:
                 call = f"{stage.unit}({options})"
             else:

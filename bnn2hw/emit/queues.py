@@ -11,8 +11,10 @@ from .stage import Beats, Stage
 
 __all__ = ["with_queues"]
 
-# Units that can hold a word for a folded core or a repeat while they work on the next one, or
-# whose pace says for how long they cannot.
+# Units that read a word for several cycles.
+_READ = ("EngineCore", "FoldedCore", "Repeat")
+# Units that can hold a word for those while they work on the next one, or whose pace says for how
+# long they cannot.
 _HOLDS = ("FoldedCore", "Fifo", "Gather", "Repeat", "Slice", "SlidingWindow")
 
 
@@ -51,7 +53,7 @@ def _queued(stages: list[Stage], depths: Mapping[tuple[str, int], int]) -> list[
             if depth:
                 # It gives a cycle late, and takes none while it is full, nor in the cycle after.
                 depth += 3
-            elif stage.unit in ("FoldedCore", "Repeat") and units.get(source) not in _HOLDS:
+            elif stage.unit in _READ and units.get(source) not in _HOLDS:
                 depth = 1
             if not depth:
                 continue

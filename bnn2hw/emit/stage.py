@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -12,6 +13,7 @@ from ..errors import UsageError
 from ..gateware.affine import AffineUnit
 from ..gateware.argmax import Argmax as ArgmaxUnit
 from ..gateware.core import LayerCore
+from ..gateware.engine_core import EngineCore
 from ..gateware.folded import FoldedCore
 from ..gateware.pool import MaxPool as MaxPoolUnit
 from ..gateware.pool import SumPool as SumPoolUnit
@@ -19,6 +21,7 @@ from ..gateware.quantize import QuantizeUnit
 from ..gateware.window import Pad, SlidingWindow
 from ..gateware.words import Fifo, Gather, Repeat, Slice, Split
 from ..model import Tensor
+from ..plan.engine_layer import EnginePlan
 from ..plan.folding import Folding
 from ..plan.graph import AdderGraph
 from ..plan.netlist import Netlist
@@ -38,6 +41,7 @@ UNITS: Mapping[str, Callable[..., wiring.Component]] = {
     for unit in (
         AffineUnit,
         ArgmaxUnit,
+        EngineCore,
         Fifo,
         FoldedCore,
         Gather,
@@ -81,6 +85,8 @@ class Stage:
         Graph and readout of a :class:`LayerCore`.
     folding
         Weights and constants of a :class:`FoldedCore`.
+    engine
+        Program of an :class:`EngineCore`.
     made
         The component, where its latency had to be asked for.
     """
@@ -94,6 +100,7 @@ class Stage:
     sources: tuple[str, ...] = ()
     core: Core | None = None
     folding: Folding | None = None
+    engine: EnginePlan | None = None
     made: wiring.Component | None = None
 
     @property
@@ -108,7 +115,18 @@ class Stage:
         parts: tuple[object, ...] = self.core or ()
         if self.folding is not None:
             parts = self.folding.weights, self.folding.constants
+        if self.engine is not None:
+            parts = self.engine.program, self.engine.order, self.engine.valid
         return UNITS[self.unit](*parts, **self.options)
+
+    def arrays(self) -> dict[str, Any]:
+        """Return what its memories are made from, as it goes into a file."""
+        if self.folding is not None:
+            return {"weights": self.folding.weights, "constants": self.folding.constants}
+        if self.engine is not None:
+            engine = self.engine
+            return {"order": engine.order, "valid": engine.valid, **engine.program.arrays()}
+        return {}
 
     def timed(self) -> Stage:
         """Return the stage with the latency that its component states, where that varies."""

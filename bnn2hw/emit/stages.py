@@ -24,10 +24,12 @@ from ..model import (
     SumPool,
     Tensor,
 )
+from ..plan.engine_layer import EnginePlan
 from ..plan.folding import Folding
 from ..plan.graph import AdderGraph
 from ..plan.jobs import Job
 from ..plan.layer_plan import LayerPlan
+from ..plan.options import Work
 from ..plan.outputs import BitReadout
 from ..plan.pace import Pace, Paces
 from .limits import unbuilt
@@ -57,7 +59,7 @@ def network_problem(network: Network) -> tuple[str, str] | None:
 def network_stages(
     network: Network,
     jobs: Sequence[Job],
-    works: Mapping[str, LayerPlan | Folding],
+    works: Mapping[str, Work],
     *,
     beats: Beats,
     pipeline: int | None,
@@ -200,9 +202,7 @@ def _last(count: int) -> NDArray[np.int64]:
     return found
 
 
-def _job_stages(
-    job: Job, work: LayerPlan | Folding | None, pipeline: int | None, scores: bool
-) -> Iterator[Stage]:
+def _job_stages(job: Job, work: Work | None, pipeline: int | None, scores: bool) -> Iterator[Stage]:
     """Yield the stages of a job, each of which reads the one before."""
     layer, source, turns = job.layers[0], job.inputs[0], job.turns
     # Of the turns, those that come with the words that the first stage reads.
@@ -210,7 +210,7 @@ def _job_stages(
     match layer:
         case LinearLayer():
             assert work is not None
-            hold = work.cycles if isinstance(work, Folding) else 1
+            hold = 1 if isinstance(work, LayerPlan) else work.cycles
             every = turns // inner
             if isinstance(layer, BinaryConv):
                 yield from window_stages(job, layer, source, hold * every, inner)
@@ -221,6 +221,8 @@ def _job_stages(
                 yield from _flat_stages(job, source, hold)
             if isinstance(work, Folding):
                 yield _folded_stage(job, layer, source, work, pipeline)
+            elif isinstance(work, EnginePlan):
+                yield _engine_stage(job, layer, work)
             else:
                 core = work.graph, work.readout
                 yield from _core_stages(job, patch_word(job, layer), core, pipeline)
@@ -296,6 +298,15 @@ def _folded_stage(
     return Stage(
         top_name(job.name), job.name, "FoldedCore", options, (word,), (pace,), folding=work
     )
+
+
+def _engine_stage(job: Job, layer: LinearLayer, work: EnginePlan) -> Stage:
+    """Return a core on an engine."""
+    form = job.output.format
+    options = {"output": (form.width, form.signed)}
+    pace = Pace.even(positions(job.output), hold=work.cycles, latency=work.latency)
+    word = patch_word(job, layer)
+    return Stage(top_name(job.name), job.name, "EngineCore", options, (word,), (pace,), engine=work)
 
 
 def _element(form: Format) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,11 @@ from .planner import METHODS
 __all__ = ["Choice", "choices_text", "read_choices"]
 
 _LIMIT = 1 << 20
-_KEYS = {"spatial": {"plan"}, "folded": {"pes", "simd"}}
+_KEYS = {
+    "spatial": ("plan",),
+    "folded": ("pes", "simd"),
+    "engine": ("lanes", "kernel_units"),
+}
 
 
 @dataclass(frozen=True)
@@ -24,24 +29,37 @@ class Choice:
     Attributes
     ----------
     plan
-        Name of the planner of a spatial layer; None where it is folded.
+        Name of the planner of a spatial layer; None where it is sequential.
     pes, simd
         Processing elements and inputs of each in a cycle, of a folded layer.
+    lanes, kernel_units
+        Of a layer on an engine, as of :class:`.EngineParameters`.
     """
 
     plan: str | None = None
     pes: int = 0
     simd: int = 0
+    lanes: int = 0
+    kernel_units: int = 0
+
+    @property
+    def style(self) -> str:
+        """Return ``spatial``, ``folded`` or ``engine``."""
+        if self.plan is not None:
+            return "spatial"
+        return "engine" if self.lanes else "folded"
+
+    def to_json(self) -> dict[str, object]:
+        """Return style and parameters as JSON values."""
+        return {"style": self.style, **{key: getattr(self, key) for key in _KEYS[self.style]}}
 
 
 def choices_text(choices: Mapping[str, Choice]) -> str:
     """Return the text of a file of choices."""
     parts = ["# How each layer is computed: edit, and pass to generate --choices.\n"]
     for name, choice in choices.items():
-        if choice.plan is not None:
-            lines = ['style = "spatial"', f'plan = "{choice.plan}"']
-        else:
-            lines = ['style = "folded"', f"pes = {choice.pes}", f"simd = {choice.simd}"]
+        # The text of numbers and simple strings is the same in JSON and TOML.
+        lines = [f"{key} = {json.dumps(value)}" for key, value in choice.to_json().items()]
         parts.append("\n".join([f"\n[{name}]", *lines, ""]))
     return "".join(parts)
 
@@ -89,12 +107,13 @@ def _choice(entry: Any) -> Choice:
         raise ValueError(f"style must be one of {', '.join(_KEYS)}")
     style = entry["style"]
     if set(entry) != {"style", *_KEYS[style]}:
-        raise ValueError(f"a {style} layer has the keys style, {', '.join(sorted(_KEYS[style]))}")
+        raise ValueError(f"a {style} layer has the keys style, {', '.join(_KEYS[style])}")
     if style == "spatial":
         if entry["plan"] not in METHODS:
             raise ValueError(f"plan must be one of {', '.join(METHODS)}")
         return Choice(entry["plan"])
-    for key in ("pes", "simd"):
-        if type(entry[key]) is not int or not 1 <= entry[key] <= 1 << 24:
+    sizes = {key: entry[key] for key in _KEYS[style]}
+    for key, value in sizes.items():
+        if type(value) is not int or not 1 <= value <= 1 << 24:
             raise ValueError(f"{key} must be an integer from 1 on")
-    return Choice(None, entry["pes"], entry["simd"])
+    return Choice(**sizes)

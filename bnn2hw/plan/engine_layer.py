@@ -19,9 +19,10 @@ from .counting import VECTOR, layer_shape
 from .engine import LONGEST_INDEX, EngineParameters, EngineSchedule, check_mode, schedule
 from .engine_delta import DeltaOrder, delta_order
 from .engine_program import EngineProgram
+from .jobs import Job
 from .kernels import has_kernels, kernels_of
 
-__all__ = ["EnginePlan", "plan_engine"]
+__all__ = ["EnginePlan", "engine_job", "plan_engine"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,16 @@ class EnginePlan:
     order: NDArray[np.int64]
     valid: NDArray[np.bool_]
     channels: NDArray[np.int64]
+
+    @property
+    def cycles(self) -> int:
+        """Return the cycles of an output position in steady state, where all words take as many."""
+        return self.schedule.words * self.schedule.period
+
+    @property
+    def latency(self) -> int:
+        """Return the cycles from a position alone to its last output word, which is taken then."""
+        return replace(self.schedule, positions=1).cycles
 
 
 def plan_engine(
@@ -97,6 +108,23 @@ def plan_engine(
     levels = _levels(layer.threshold, channels, program.sum_width)
     program = replace(program, levels=levels)
     return EnginePlan(layer.name, parameters, timing, program, order, valid, channels)
+
+
+def engine_job(job: Job, lanes: int, kernel_units: int) -> EnginePlan:
+    """Return the program of a job of one layer; numbers beyond what there is mean all of it.
+
+    Raises
+    ------
+    PlanError
+        If the engine has no schedule or no codebook for the layer.
+    """
+    layer = job.layers[0]
+    assert isinstance(layer, LinearLayer)
+    parameters = EngineParameters(min(lanes, layer.channels), min(kernel_units, 1 << LONGEST_INDEX))
+    try:
+        return plan_engine(layer, job.inputs[0], parameters)
+    except PlanError as error:
+        raise PlanError(error.what, layer=error.layer, remedy='take style = "folded"') from None
 
 
 def _fastest(layer: LinearLayer, source: Tensor, parameters: EngineParameters) -> EnginePlan:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .graph import interval_width
 
@@ -10,6 +15,8 @@ __all__ = ["ROW", "EngineProgram", "row_sizes", "table_adders"]
 
 ROW = 3
 """Elements of a row of a kernel, whose sums all kernels share."""
+
+_MEMORIES = ("weights", "subset", "levels")
 
 
 def row_sizes(unit: int) -> list[int]:
@@ -97,6 +104,31 @@ class EngineProgram:
     weights: tuple[int, ...]
     subset: tuple[int, ...] = ()
     levels: tuple[int, ...] = ()
+
+    def sizes(self) -> dict[str, object]:
+        """Return all fields but what the memories hold."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _MEMORIES}
+
+    def arrays(self) -> dict[str, NDArray[np.uint8]]:
+        """Return what the memories hold, uint8 (words, bytes) each, the least byte first."""
+        found = {}
+        for name, (width, words) in self.memories.items():
+            size = -(-width // 8)
+            packed = b"".join(word.to_bytes(size, "little") for word in words)
+            found[name] = np.frombuffer(packed, np.uint8).reshape(-1, size)
+        return found
+
+    @classmethod
+    def restored(
+        cls, sizes: Mapping[str, Any], arrays: Mapping[str, NDArray[np.uint8]]
+    ) -> EngineProgram:
+        """Return the program of :meth:`sizes` and :meth:`arrays`."""
+        memories: dict[str, Any] = {
+            name: tuple(int.from_bytes(row.tobytes(), "little") for row in arrays[name])
+            for name in _MEMORIES
+            if name in arrays
+        }
+        return cls(**sizes, **memories)
 
     @property
     def place_bits(self) -> int:

@@ -12,12 +12,16 @@ from ..model.layers import LinearLayer
 from .area import Area
 from .choices import Choice
 from .cost import core_area
+from .engine_layer import EnginePlan, engine_job
 from .folding import Folding, fold_job
 from .folding_area import FoldingArea
 from .jobs import Job
 from .layer_plan import LayerPlan
 
-__all__ = ["LayerOptions", "Option", "Planner"]
+__all__ = ["LayerOptions", "Option", "Planner", "Work"]
+
+Work = LayerPlan | Folding | EnginePlan
+"""How a layer with weights is computed."""
 
 Planner = Callable[[Job, LinearLayer, str], LayerPlan]
 
@@ -137,8 +141,10 @@ class LayerOptions:
         """Return the interval that is long enough for every option."""
         return self.job.turns * (self._count * self._slowest + self._idle)
 
-    def work(self, choice: Choice) -> LayerPlan | Folding:
-        """Return the plan or the folding of a choice."""
+    def work(self, choice: Choice) -> Work:
+        """Return what a choice comes to."""
+        if choice.style == "engine":
+            return engine_job(self.job, choice.lanes, choice.kernel_units)
         if choice.plan is None:
             return fold_job(self.job, choice.pes, choice.simd)
         return self._plan(self.job, self._layer, choice.plan)

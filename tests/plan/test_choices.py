@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from bnn2hw.errors import UsageError
 from bnn2hw.plan.choices import Choice, choices_text, read_choices
 
-LAYERS = {"conv1": (8, 9), "fc": (10, 64)}
+LAYERS = {"conv1": (8, 9), "conv3": (8, 72), "fc": (10, 64)}
 
 
 def test_a_file_reads_back(tmp_path: Path) -> None:
-    choices = {"conv1": Choice("mst"), "fc": Choice(None, 3, 17)}
+    choices = {
+        "conv1": Choice("mst"),
+        "conv3": Choice(lanes=4, kernel_units=2),
+        "fc": Choice(pes=3, simd=17),
+    }
     path = tmp_path / "choices.toml"
     path.write_text(choices_text(choices))
     assert read_choices(path, LAYERS) == choices
@@ -24,12 +28,13 @@ def test_a_file_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[conv2]\nstyle = 'spatial'", "there is no layer 'conv2' with weights; use conv1, fc"),
-        ("[fc]\nstyle = 'fast'", "layer fc: style must be one of spatial, folded"),
+        ("[conv2]\nstyle = 'spatial'", "there is no layer 'conv2' with weights; use conv1, conv3, fc"),
+        ("[fc]\nstyle = 'fast'", "layer fc: style must be one of spatial, folded, engine"),
         ("[fc]\nstyle = 'folded'\npes = 1", "a folded layer has the keys style, pes, simd"),
         ("[fc]\nstyle = 'spatial'\nplan = 'best'", "plan must be one of"),
         ("[fc]\nstyle = 'folded'\npes = 0\nsimd = 1", "pes must be an integer from 1 on"),
         ("[fc]\nstyle = 'folded'\npes = true\nsimd = 1", "pes must be an integer from 1 on"),
+        ("[fc]\nstyle = 'engine'\nlanes = 4\npes = 1", "has the keys style, lanes, kernel_units"),
         ("fc = 3", "style must be one of"),
         ("[fc", "is not TOML"),
     ],
