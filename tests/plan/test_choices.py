@@ -28,7 +28,10 @@ def test_a_file_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[conv2]\nstyle = 'spatial'", "there is no layer 'conv2' with weights; use conv1, conv3, fc"),
+        (
+            "[conv2]\nstyle = 'spatial'",
+            "there is no layer 'conv2' with weights; use conv1, conv3, fc",
+        ),
         ("[fc]\nstyle = 'fast'", "layer fc: style must be one of spatial, folded, engine"),
         ("[fc]\nstyle = 'folded'\npes = 1", "a folded layer has the keys style, pes, simd"),
         ("[fc]\nstyle = 'spatial'\nplan = 'best'", "plan must be one of"),
