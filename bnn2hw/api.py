@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +43,8 @@ from .plan import plan_layer
 from .plan.architectures import architecture
 from .plan.auto import Candidate, best, candidates
 from .plan.cost import plan_cost
+from .plan.netlist import Netlist
+from .plan.netlist_cut import cut_netlist
 from .plan.planner import check_options
 from .plan.timeline import Timeline
 from .plan.timeline import timeline as _timeline
@@ -350,6 +352,8 @@ def _layer_files(
     cost = plan_cost(plan, layer, source, target).to_json()
     if found:
         cost["candidates"] = [one.to_json() for one in found]
+    if pipeline is not None and isinstance(plan.graph, Netlist):
+        plan = replace(plan, graph=cut_netlist(plan.graph, pipeline))
     vectors = make_vectors(network, _VECTORS, seed=0)
     return LayerFiles(network, plan, cost, vectors, pipeline)
 

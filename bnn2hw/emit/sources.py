@@ -19,6 +19,7 @@ _COMPONENTS = (
     "plan/engine_program.py",
     "plan/graph.py",
     "plan/netlist.py",
+    "plan/netlist_parts.py",
     "plan/netlist_text.py",
     "plan/outputs.py",
     "plan/targets.py",

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..plan.counters import Adder, Counter, ParityChain
 from ..plan.netlist import BitOutput, Cell, Netlist, SumOutput, total_weight
+from ..plan.netlist_parts import netlist_parts
 from .compressor import CompressorTree
 from .pipeline import Pipeline, Wires
 
@@ -21,7 +22,8 @@ class BitNetlist(wiring.Component):
 
     A table is written as a constant that its inputs index, which synthesis maps to one lookup
     table each; an adder as an addition, which it maps to carries. A cell counts one level; a sum
-    ends in a compressor tree and an addition. Throughput one patch a cycle.
+    ends in a compressor tree and an addition. Throughput one patch a cycle. A big netlist is
+    divided into submodules ``block0``, ``block1``, ... that can be synthesised apart.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ class BitNetlist(wiring.Component):
     ----------
     levels
         Level of each output.
+    blocks
+        Names of the submodules; none of a small netlist.
 
     Members
     -------
@@ -46,6 +50,10 @@ class BitNetlist(wiring.Component):
     def __init__(self, netlist: Netlist, *, pipeline: int | None = None) -> None:
         self._netlist = netlist
         self._pipeline = Pipeline(pipeline)
+        self._parts = netlist_parts(netlist)
+        self.blocks = [f"block{k}" for k in range(len(self._parts))]
+        if len(self.blocks) < 2:
+            self.blocks = []
         self._trees = {
             number: _tree(netlist, output)
             for number, output in enumerate(netlist.outputs)
@@ -68,27 +76,47 @@ class BitNetlist(wiring.Component):
         m.submodules.delays = wires.delays
         for bit in range(netlist.inputs):
             wires.add(bit, self.i[bit])
-        for cell in netlist.cells:
-            level = netlist.levels[cell.first]
-            inputs = [self._literal(wires, literal, level) for literal in cell.literals]
-            for k, value in enumerate(_written(m, cell, inputs)):
-                wire = Signal(name=f"n{cell.first + k}")
-                m.d.comb += wire.eq(value)
-                wires.add(cell.first + k, wire)
+        if self.blocks:
+            self._add_blocks(m, wires)
+        else:
+            _add_cells(m, netlist, self._pipeline, wires, range(len(netlist.cells)))
         for number, output in enumerate(netlist.outputs):
             port = getattr(self, f"o{number}")
             if isinstance(output, BitOutput):
                 bit = 2 * netlist.cells[output.last].first + output.inverted
-                m.d.comb += port.eq(self._literal(wires, bit, self.levels[number]))
+                m.d.comb += port.eq(
+                    _literal(netlist, self._pipeline, wires, bit, self.levels[number])
+                )
             else:
                 m.d.comb += port.eq(self._sum(m, wires, number, output))
         return m
 
-    def _literal(self, wires: Wires, literal: int, level: int) -> Value:
-        """Return a literal in the stage where something of that level is made."""
-        bit = literal >> 1
-        value = wires.at(bit, self._pipeline.registers(self._netlist.levels[bit], level))
-        return ~value if literal & 1 else value
+    def _add_blocks(self, m: Module, wires: Wires) -> None:
+        """Add a submodule for each part, which read one another's bits in the stages they need."""
+        netlist = self._netlist
+        part = {number: k for k, numbers in enumerate(self._parts) for number in numbers}
+        reads: list[set[tuple[int, int]]] = [set() for _ in self._parts]
+        writes = {
+            literal >> 1 for output in netlist.outputs for literal in netlist.literals(output)
+        }
+        for number, cell in enumerate(netlist.cells):
+            level = netlist.levels[cell.first]
+            for bit in (literal >> 1 for literal in cell.literals):
+                if part.get(netlist.writer[bit]) != part[number]:
+                    cycles = self._pipeline.registers(netlist.levels[bit], level)
+                    reads[part[number]].add((bit, cycles))
+                    writes.add(bit)
+        blocks = []
+        for k, name in enumerate(self.blocks):
+            written = [bit for bit in sorted(writes) if part.get(netlist.writer[bit]) == k]
+            block = _Block(netlist, self._pipeline, self._parts[k], sorted(reads[k]), written)
+            m.submodules[name] = block
+            m.d.comb += block.advance.eq(self.advance)
+            for at, bit in enumerate(written):
+                wires.add(bit, _named(m, f"n{bit}", block.o[at]))
+            blocks.append(block)
+        for block in blocks:
+            m.d.comb += block.i.eq(Cat(wires.at(bit, cycles) for bit, cycles in block.reads))
 
     def _sum(self, m: Module, wires: Wires, number: int, output: SumOutput) -> Value:
         """Return the sum of a heap, its bits entering the tree at their levels."""
@@ -98,8 +126,76 @@ class BitNetlist(wiring.Component):
             for literal in literals:
                 level = self._netlist.levels[literal >> 1]
                 row = bits.setdefault(level, [[] for _ in range(tree.width)])
-                row[column].append(self._literal(wires, literal, level))
+                row[column].append(_literal(self._netlist, self._pipeline, wires, literal, level))
         return tree.build(m, bits, self._pipeline, self.advance)
+
+
+class _Block(wiring.Component):
+    """Some cells of a netlist.
+
+    Parameters
+    ----------
+    netlist, pipeline, cells
+        The netlist, its cuts, and the numbers of the cells.
+    reads
+        Bits from outside, and by how many registers each comes late.
+    writes
+        Bits that are read outside.
+
+    Members
+    -------
+    i, o : the bits read and written, in that order
+    advance : ``In(1)``, whether the registers go on
+    """
+
+    def __init__(
+        self,
+        netlist: Netlist,
+        pipeline: Pipeline,
+        cells: Sequence[int],
+        reads: Sequence[tuple[int, int]],
+        writes: Sequence[int],
+    ) -> None:
+        self._netlist, self._pipeline, self._cells = netlist, pipeline, cells
+        self.reads, self._writes = reads, writes
+        super().__init__({"i": In(len(reads)), "advance": In(1), "o": Out(len(writes))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the cells, and the registers between them."""
+        m = Module()
+        wires = Wires(self.advance)
+        m.submodules.delays = wires.delays
+        for at, (bit, cycles) in enumerate(self.reads):
+            wires.add_late(bit, cycles, self.i[at])
+        _add_cells(m, self._netlist, self._pipeline, wires, self._cells)
+        m.d.comb += self.o.eq(Cat(wires.at(bit, 0) for bit in self._writes))
+        return m
+
+
+def _add_cells(
+    m: Module, netlist: Netlist, pipeline: Pipeline, wires: Wires, numbers: Sequence[int]
+) -> None:
+    """Add cells by number, and their bits to the wires."""
+    for number in numbers:
+        cell = netlist.cells[number]
+        level = netlist.levels[cell.first]
+        inputs = [_literal(netlist, pipeline, wires, literal, level) for literal in cell.literals]
+        for k, value in enumerate(_written(m, cell, inputs)):
+            wires.add(cell.first + k, _named(m, f"n{cell.first + k}", value))
+
+
+def _named(m: Module, name: str, value: Value) -> Signal:
+    """Return a value as a wire."""
+    wire = Signal(name=name)
+    m.d.comb += wire.eq(value)
+    return wire
+
+
+def _literal(netlist: Netlist, pipeline: Pipeline, wires: Wires, literal: int, level: int) -> Value:
+    """Return a literal in the stage where something of that level is made."""
+    bit = literal >> 1
+    value = wires.at(bit, pipeline.registers(netlist.levels[bit], level))
+    return ~value if literal & 1 else value
 
 
 def _written(m: Module, cell: Cell, inputs: Sequence[Value]) -> list[Value]:

@@ -87,13 +87,20 @@ class Wires:
         self.delays = Module()
         self._advance = advance
         self._chains: dict[int, list[Value]] = {}
+        self._late: dict[tuple[int, int], Value] = {}
 
     def add(self, number: int, wire: Value) -> None:
         """Give the wire of a value in its own stage, unless it is there."""
         self._chains.setdefault(number, [wire])
 
+    def add_late(self, number: int, cycles: int, wire: Value) -> None:
+        """Give the wire of a value as it is some cycles after its own stage."""
+        self._late[number, cycles] = wire
+
     def at(self, number: int, cycles: int) -> Value:
         """Return a value some cycles later."""
+        if (number, cycles) in self._late:
+            return self._late[number, cycles]
         chain = self._chains[number]
         while len(chain) <= cycles:
             name = getattr(chain[0], "name", f"element{number}")

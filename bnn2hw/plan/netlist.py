@@ -131,7 +131,7 @@ class Netlist:
     outputs
         By ascending channel.
     levels
-        For every bit, the cells on the longest path to it.
+        For every bit, the cells on the longest path to it, or more where its cell comes later.
     """
 
     inputs: int
@@ -146,15 +146,21 @@ class Netlist:
         self.levels = [0] * self.inputs
         self.writer = [-1] * self.inputs
 
-    def add(self, kind: Kind | None, literals: Sequence[int], table: int = 0) -> list[int]:
-        """Add a cell and return the literals of the bits that it writes."""
+    def add(
+        self, kind: Kind | None, literals: Sequence[int], table: int = 0, level: int = 0
+    ) -> list[int]:
+        """Add a cell, at a level or as soon as it can be; return literals of what it writes."""
         assert len(literals) == kind.inputs if kind else len(literals) <= LUT_INPUTS
         cell = Cell(kind, tuple(literals), table, len(self.levels))
-        level = max((self.levels[literal >> 1] for literal in literals), default=0) + 1
+        level = max(level, self.soonest(literals))
         self.levels += [level] * cell.outputs
         self.writer += [len(self.cells)] * cell.outputs
         self.cells.append(cell)
         return [2 * (cell.first + k) for k in range(cell.outputs)]
+
+    def soonest(self, literals: Sequence[int]) -> int:
+        """Return the least level of a cell that reads these literals."""
+        return max((self.levels[literal >> 1] for literal in literals), default=0) + 1
 
     @property
     def luts(self) -> int:

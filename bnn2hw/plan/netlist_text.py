@@ -4,11 +4,12 @@
 
     netlist inputs 288 target lut6
     n288 = 6 0 0 0: x3 ~x7 x12 x20 ~x21 x40
-    n291 = lut 8e: n288 ~n289 x5
+    n291 = lut 8e @4: n288 ~n289 x5
     bit 0 = ~n300: x1 n290 | ~n289 >= 2; 4 5 | 6; 7
     sum 1 = x1 n290 | ~n289
 
-A counter states low, high, constant and drop and what it reads, ``~`` before the inverted literals;
+A cell that comes later than it could, for the cuts of a pipeline, states its level behind ``@``. A
+counter states low, high, constant and drop and what it reads, ``~`` before the inverted literals;
 it writes as many bits as it has outputs, numbered on from its name. ``parity 0`` is a parity chain
 with its drop, ``add 3.2.2 0 0`` an adder with the bits it reads of each column, its constant and
 drop. A table is hexadecimal. A
@@ -33,7 +34,7 @@ _TARGET = " target "
 _MAXIMUM_INPUTS = 1 << 24
 _CELL = re.compile(
     r"n(\d{1,9}) = (?:lut ([0-9a-f]{1,16})|parity ([01])|(\d) (\d) (\d) (\d)"
-    r"|add ([0-3](?:\.[0-2]){0,31}) (\d{1,10}) (\d{1,2})):((?: ~?[xn]\d{1,9})*)"
+    r"|add ([0-3](?:\.[0-2]){0,31}) (\d{1,10}) (\d{1,2}))(?: @(\d{1,6}))?:((?: ~?[xn]\d{1,9})*)"
 )
 _SUM = re.compile(r"sum (\d{1,9}) = ([^>;]*)")
 _BIT = re.compile(
@@ -57,7 +58,9 @@ def dump_netlist(netlist: Netlist) -> str:
 
     lines = [f"{HEADER}{inputs}{_TARGET}{netlist.target.name}"]
     for cell in netlist.cells:
-        lines.append(f"n{cell.first} = {_what(cell)}: {names(cell.literals)}")
+        level = netlist.levels[cell.first]
+        late = f" @{level}" if level > netlist.soonest(cell.literals) else ""
+        lines.append(f"n{cell.first} = {_what(cell)}{late}: {names(cell.literals)}")
     for output in netlist.outputs:
         if isinstance(output, SumOutput):
             lines.append(f"sum {output.channel} = {heap(output.heap)}")
@@ -125,14 +128,17 @@ def _read_cell(netlist: Netlist, line: str) -> None:
     match = _CELL.fullmatch(line)
     if match is None:
         raise PlanError(f"is not 'nBIT = COUNTER or lut: literals': {line[:40]!r}")
-    first, table, *parts, names = match.groups()
+    first, table, *parts, late, names = match.groups()
     if int(first) != len(netlist.levels):
         raise PlanError(f"numbers bit {first} where {len(netlist.levels)} is next")
     literals = _literals(netlist, names)
+    level = int(late or 0)
+    if late is not None and level <= netlist.soonest(literals):
+        raise PlanError(f"has a level that says nothing: {line[:40]!r}")
     if table is not None:
         if not 1 <= len(literals) <= LUT_INPUTS or int(table, 16) >> (1 << len(literals)):
             raise PlanError(f"has a table that does not fit {len(literals)} literals")
-        netlist.add(None, literals, int(table, 16))
+        netlist.add(None, literals, int(table, 16), level)
         return
     try:
         kind = _kind(parts)
@@ -140,7 +146,7 @@ def _read_cell(netlist: Netlist, line: str) -> None:
         raise PlanError(f"has no such counter: {line[:40]!r}") from None
     if kind.inputs != len(literals):
         raise PlanError(f"has a counter of {len(literals)} literals: {line[:40]!r}")
-    netlist.add(kind, literals)
+    netlist.add(kind, literals, level=level)
 
 
 def _kind(parts: Sequence[str | None]) -> Kind:

@@ -11,6 +11,7 @@ import bnn2hw.errors
 import bnn2hw.plan.engine_program
 import bnn2hw.plan.graph
 import bnn2hw.plan.netlist
+import bnn2hw.plan.netlist_parts
 import bnn2hw.plan.outputs
 from bnn2hw import gateware
 
@@ -129,7 +130,8 @@ NETLIST_MUTANTS = {
     "literal_not_inverted": ("netlist", "~value if literal & 1 else value", "value"),
     "inputs_reversed": ("netlist", "for literal in cell.literals]",
                         "for literal in cell.literals[::-1]]"),
-    "bit_from_another_stage": ("netlist", "self._netlist.levels[bit], level)", "0, level)"),
+    "bit_from_another_stage": ("netlist", "registers(netlist.levels[bit], level))\n    return",
+                               "registers(0, level))\n    return"),
     "output_not_inverted": ("netlist", "cells[output.last].first + output.inverted",
                             "cells[output.last].first"),
     "carry_not_read": ("netlist", "Cat(carry, rows[1])", "Cat(Const(0, 1), rows[1])"),
@@ -138,8 +140,9 @@ NETLIST_MUTANTS = {
     "parity_cut_short": ("netlist", "first ^ e ^ f ^ g", "first ^ e ^ f"),
     "last_carry_of_another_parity": ("netlist", "parity ^ f ^ g", "parity ^ f"),
     "ending_carry_of_another_parity": ("netlist", "first ^ e if", "first if"),
-    "sum_of_inverted_bits": ("netlist", "append(self._literal(wires, literal, level))",
-                             "append(self._literal(wires, literal ^ 1, level))"),
+    "sum_of_inverted_bits": ("netlist", "_pipeline, wires, literal, level))",
+                             "_pipeline, wires, literal ^ 1, level))"),
+    "block_reads_another_stage": ("netlist", "wires.at(bit, cycles) for", "wires.at(bit, 0) for"),
 }  # fmt: skip
 
 
@@ -316,6 +319,7 @@ def load_mutant(name: str, folder: Path, module: str = "core") -> ModuleType:
     sys.modules[f"{package}.plan.engine_program"] = bnn2hw.plan.engine_program
     sys.modules[f"{package}.plan.graph"] = bnn2hw.plan.graph
     sys.modules[f"{package}.plan.netlist"] = bnn2hw.plan.netlist
+    sys.modules[f"{package}.plan.netlist_parts"] = bnn2hw.plan.netlist_parts
     sys.modules[f"{package}.plan.outputs"] = bnn2hw.plan.outputs
     sys.path.insert(0, str(folder))
     try:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnn2hw.emit.verilog import to_rtlil
 from bnn2hw.gateware.core import LayerCore
 from bnn2hw.model import BIPOLAR, BinaryConv, Integer, LinearLayer, Tensor, Threshold
-from bnn2hw.plan import plan_layer
+from bnn2hw.plan import netlist_parts, plan_layer
+from bnn2hw.plan.netlist import Netlist
+from bnn2hw.plan.netlist_cut import cut_netlist
 from bnn2hw.plan.targets import TARGETS
 from tests.gateware.designs import packed
 from tests.gateware.mutants import NETLIST_MUTANTS, load_mutant
@@ -37,8 +40,10 @@ CASES: dict[str, tuple[LinearLayer, Tensor]] = {
 def core_of(case: str, pipeline: int | None, module: Any = None, target: str = "lut6") -> Any:
     layer, source = CASES[case]
     plan = plan_layer(layer, source, "rowtree", target=target)
+    assert isinstance(plan.graph, Netlist)
+    netlist = plan.graph if pipeline is None else cut_netlist(plan.graph, pipeline)
     return (module.LayerCore if module else LayerCore)(
-        plan.graph,
+        netlist,
         plan.readout,
         element_width=source.format.width,
         element_signed=source.format.signed,
@@ -93,9 +98,22 @@ def test_outputs_are_those_of_the_layer(case: str, target: str, pipeline: int | 
         check(case, core, stall)
 
 
+@pytest.mark.parametrize(("target", "pipeline"), [("lut6", None), ("ice40", 2)])
+def test_big_netlists_are_made_of_blocks(
+    target: str, pipeline: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netlist_parts, "PART_LUTS", 50)
+    core = core_of("bits", pipeline, target=target)
+    text = to_rtlil(core, "top")
+    assert all(f"cell \\top_block{k} " in text for k in range(3))
+    check("bits", core_of("bits", pipeline, target=target), 0.4)
+
+
 @pytest.mark.parametrize("name", sorted(NETLIST_MUTANTS))
-def test_a_mutant_is_rejected(name: str, tmp_path: Path) -> None:
+def test_a_mutant_is_rejected(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = load_mutant(name, tmp_path)
+    if "block" in name:
+        monkeypatch.setattr(netlist_parts, "PART_LUTS", 50)
     failed = 0
     for case, target in product(CASES, ("lut6", "lut4", "ice40")):
         try:
