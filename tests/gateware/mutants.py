@@ -181,6 +181,12 @@ STREAM_MUTANTS = {
                                     "channels * 0"),
     "taps_of_groups_mixed": ("folded", "runs[group :: self._groups]",
                              "runs[group * self._taps :][: self._taps]"),
+    "patch_goes_with_its_first_word": ("engine_core", "engine.i.ready & last", "engine.i.ready"),
+    "words_go_on_while_the_engine_waits": ("engine_core", "self.i.valid & engine.i.ready",
+                                           "self.i.valid"),
+    "padding_of_another_class": ("engine_core", "selected(chosen, self.i.p.border)", "chosen[0]"),
+    "groups_ignore_back_pressure": ("engine_core", "engine.o.ready.eq(groups.i.ready)",
+                                    "engine.o.ready.eq(1)"),
 }  # fmt: skip
 
 AFFINE_MUTANTS = {

@@ -13,7 +13,9 @@ import pytest
 from bnn2hw.emit.vectors import pack_words
 from bnn2hw.golden import layer_outputs
 from bnn2hw.model import BIPOLAR, BinaryConv, Tensor, Threshold
+from bnn2hw.plan.engine import EngineParameters
 from bnn2hw.plan.folding import plan_folding
+from tests.gateware.engines import engine_design
 from tests.gateware.mutants import STREAM_MUTANTS, load_mutant
 from tests.gateware.streams import send_words
 from tests.gateware.test_window import Case, make
@@ -62,6 +64,19 @@ def folded(module: Any, pes: int, simd: int, groups: int = 1) -> Trial:
     return core, words, pack_words(expected, 1)
 
 
+def engine(module: Any, inputs: int) -> Trial:
+    parameters = EngineParameters(lanes=3, kernel_units=3)
+    design = engine_design(
+        1, parameters, "subbit", (3, 3), inputs, 7, book=(3, False), padding=1, positions=6
+    )
+    plan = design.plan
+    core = module.EngineCore(plan.program, plan.order, plan.valid, output=(1, False))
+    words = pack_words(design.patches, 1)
+    shift = design.layer.patch_size()
+    words = [w | int(b) << shift for w, b in zip(words, design.borders, strict=True)]
+    return core, words, pack_words(design.expected, 1)
+
+
 def trials(name: str, modules: dict[str, Any]) -> Iterator[Trial]:
     """Yield what the components of a file are tried with."""
     module = modules[name]
@@ -90,6 +105,8 @@ def trials(name: str, modules: dict[str, Any]) -> Iterator[Trial]:
     elif name == "frame":
         words = [1, 2 | 16, 3, 4, 5, 6, 7 | 16, 8, 9, 10 | 16]
         yield module.FrameGuard(4, 3), words, [1, 2, 0, 3, 4, 5, 8, 9, 10]
+    elif name == "engine_core":
+        yield from (engine(module, inputs) for inputs in (3, 1))
     else:
         yield from (folded(module, *folding) for folding in ((3, 4), (7, 27), (4, 2, 3)))
 
