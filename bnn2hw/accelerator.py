@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .assignment import Plans, assign, chosen_in_file
-from .balance import PLANS, Goal, Problem, balance
+from .balance import PLANS, SLOW_PLANS, Goal, Problem, balance
 from .emit.build import check_target, write_build
 from .emit.manifest import read_manifest, versions
 from .emit.network import NetworkFiles
@@ -62,6 +62,8 @@ class NetworkBuild:
         Beats of an image at the input.
     interval
         Cycles from image to image in steady state.
+    asked
+        Cycles that were asked for; None where none were.
     stages
         Name, layer, component, cycles and estimated area of every stage.
     sized
@@ -73,6 +75,7 @@ class NetworkBuild:
     network: str
     beats: int
     interval: int
+    asked: int | None
     stages: tuple[dict[str, Any], ...]
     sized: dict[str, Any] | None = None
 
@@ -88,6 +91,7 @@ def generate_network(
     max_depth: int | None = None,
     complement: bool = True,
     pipeline: int | None = None,
+    target: str | None = None,
     interval: int | None = None,
     choices: str | Path | None = None,
     scores: bool = False,
@@ -106,14 +110,15 @@ def generate_network(
     ----------
     network
         The trained network.
-    plan, max_depth, complement, pipeline
-        Of its layers, as for :func:`bnn2hw.generate`.
+    plan, max_depth, complement, pipeline, target
+        Of its layers, as for :func:`bnn2hw.generate`; the target is the device's if there is one.
     interval
-        Cycles that an image may take: layers are folded as far as that allows. Every layer is
-        spatial, at a position a cycle, if None.
+        Cycles that an image may take: style, plan and folding of each layer are those of the least
+        area, or the fastest where nothing is fast enough. Every layer is spatial, at a position a
+        cycle, if None and without a device.
     choices
         A file that says how layers are computed (see :mod:`bnn2hw.plan.choices`); it goes before
-        ``plan`` and ``interval``. Every build holds the one that would make it again.
+        all else. Every build holds the one that would make it again.
     scores
         Whether the answer also holds the scores behind the class.
     beat
@@ -123,7 +128,7 @@ def generate_network(
         None.
     device
         Choose style, plan and folding of each layer for this device, with a pipeline of 3 where
-        none is given: the fastest network that fits, unless there is a target.
+        none is given: the fastest network that fits, unless there is a target or an interval.
     target_fps
         Images a second that the least area is sought for.
     max_luts
@@ -145,28 +150,34 @@ def generate_network(
     BuildError
         If the directory cannot be written or holds something else.
     """
-    goal = _goal(device, target_fps, max_luts, clock, interval, choices)
-    if goal is not None and pipeline is None:
-        pipeline = _PIPELINE
-    _check(network, plan, max_depth, pipeline, interval, scores)
+    goal = _goal(device, target_fps, max_luts, clock, interval)
+    if goal is not None and target is not None:
+        raise UsageError("a target of plans is told by the device", remedy="leave it out")
+    _check(network, plan, max_depth, pipeline, target, scores)
     beats = input_beats(network.input, beat)
     jobs: Sequence[Job] = network_jobs(network, bases_parallel)
     chosen: Mapping[str, Choice] = {}
-    sized = None
+    kept, sized = None, None
     if choices is not None:
-        jobs, chosen = chosen_in_file(Path(choices), jobs)
+        jobs, chosen, kept = chosen_in_file(Path(choices), jobs)
+    pipeline = pipeline or kept or (None if device is None else _PIPELINE)
     directory = Path(out) if out is not None else Path("build", network.name)
     check_target(directory)
     find_yosys()
     plans = Plans(max_depth, complement, progress)
     stages_of = partial(network_stages, network, beats=beats, pipeline=pipeline, scores=scores)
     if goal is not None:
-        progress(f"{network.name}: style and folding of each layer for {goal.device}")
-        methods = PLANS if plan == "auto" and max_depth is None else (plan,)
-        problem = Problem(jobs, methods, pipeline, plans, partial(stages_of, jobs))
+        progress(f"{network.name}: style and folding of each layer")
+        several = plan == "auto" and max_depth is None
+        problem = Problem(
+            jobs, PLANS if several else (plan,), SLOW_PLANS if several and complement else (),
+            pipeline, plans, chosen, partial(stages_of, jobs),
+        )  # fmt: skip
         found = balance(problem, goal)
-        chosen, sized = found.choices, {**found.to_json(goal), "target_fps": target_fps}
-    work = assign(jobs, chosen, plans, interval=interval, plan=plan)
+        chosen = found.choices
+        if device is not None:
+            sized = {**found.to_json(goal), "target_fps": target_fps}
+    work = assign(jobs, chosen, plans, Choice(plan, target=target))
     stages, paces = stages_of(work.jobs, work.works)
     twice = [name for name, n in Counter(stage.name for stage in stages).items() if n > 1]
     if twice:
@@ -176,8 +187,8 @@ def generate_network(
     images, _ = make_images(network, max(count, 1), seed=0)
     frames = make_frames(network, images, _BENCH_FRAMES)
     files = NetworkFiles(
-        network, work.jobs, stages, paces, work.told, choices_text(work.choices), beats, frames,
-        pipeline, sized,
+        network, work.jobs, stages, paces, work.told, choices_text(work.choices, pipeline),
+        beats, frames, pipeline, sized,
     )  # fmt: skip
 
     def write(folder: Path) -> None:
@@ -186,9 +197,9 @@ def generate_network(
 
     write_build(directory, network.name, {network.name: (files.top, write)}, versions())
     manifest = read_manifest(directory / files.top, "network")
-    return NetworkBuild(
-        directory, network.name, beats.frame, paces.interval, tuple(manifest["stages"]), sized
-    )
+    asked = None if goal is None else goal.interval
+    told = tuple(manifest["stages"])
+    return NetworkBuild(directory, network.name, beats.frame, paces.interval, asked, told, sized)
 
 
 def _goal(
@@ -197,19 +208,13 @@ def _goal(
     max_luts: int | None,
     clock: float | None,
     interval: int | None,
-    choices: str | Path | None,
 ) -> Goal | None:
-    """Return what is to be reached on a device, if there is one."""
-    if device is None:
-        if any(option is not None for option in (target_fps, max_luts, clock)):
-            raise UsageError("a target, a bound of LUTs and a clock belong to a device")
+    """Return what is to be reached, if anything."""
+    if device is None and any(option is not None for option in (target_fps, max_luts, clock)):
+        raise UsageError("a target, a bound of LUTs and a clock belong to a device")
+    if device is None and interval is None:
         return None
-    if interval is not None or choices is not None:
-        raise UsageError(
-            "a network is sized to a device or computed as chosen",
-            remedy="leave out the device, or the interval and the choices",
-        )
-    return Goal(device, clock, target_fps, max_luts)
+    return Goal(device, clock, target_fps, max_luts, interval)
 
 
 def _check(
@@ -217,17 +222,13 @@ def _check(
     plan: str,
     max_depth: int | None,
     pipeline: int | None,
-    interval: int | None,
+    target: str | None,
     scores: bool,
 ) -> None:
     """Check options of a network that make no sense, and that it can be built."""
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
-    if interval is not None and interval < 1:
-        raise UsageError(
-            f"an interval of {interval} cycles makes no sense", remedy="give 1 or more"
-        )
-    check_options(plan, max_depth)
+    check_options(plan, max_depth, target=target)
     problem = network_problem(network)
     if problem is not None:
         raise PlanError(problem[1], layer=problem[0])

@@ -13,12 +13,16 @@ from .plan import plan_layer
 from .plan.choices import Choice, read_choices
 from .plan.cost import plan_cost
 from .plan.engine_layer import engine_job
-from .plan.folding import cheapest_folding, fold_job
+from .plan.folding import fold_job
 from .plan.jobs import Job, joined, linear_jobs, side_by_side, with_joined
 from .plan.layer_plan import LayerPlan
+from .plan.netlist import Netlist
 from .plan.options import Work
 
 __all__ = ["Assignment", "Plans", "assign", "chosen_in_file"]
+
+# Planners whose plan depends on the target.
+_TARGETED = ("rowtree", "auto")
 
 
 class Plans:
@@ -36,17 +40,21 @@ class Plans:
         self, max_depth: int | None, complement: bool, progress: Callable[[str], None]
     ) -> None:
         self._max_depth, self._complement, self._progress = max_depth, complement, progress
-        self._found: dict[tuple[str, str], LayerPlan] = {}
+        self._found: dict[tuple[str, Choice], LayerPlan] = {}
 
-    def __call__(self, job: Job, layer: LinearLayer, method: str) -> LayerPlan:
-        """Return the plan of a job's layer by the name of a planner."""
-        if (job.name, method) not in self._found:
+    def __call__(self, job: Job, layer: LinearLayer, choice: Choice) -> LayerPlan:
+        """Return the plan of a job's layer, a spatial one."""
+        method = choice.plan
+        assert method is not None
+        # What is planned for any target is planned once.
+        key = choice if method in _TARGETED else Choice(method)
+        if (job.name, key) not in self._found:
             self._progress(f"{job.name}: plan {method}")
-            self._found[job.name, method] = plan_layer(
+            self._found[job.name, key] = plan_layer(
                 layer, job.inputs[0], method, max_depth=self._max_depth,
-                complement=self._complement,
+                complement=self._complement, target=key.target,
             )  # fmt: skip
-        return self._found[job.name, method]
+        return self._found[job.name, key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +79,10 @@ class Assignment:
     told: Mapping[str, Mapping[str, object]]
 
 
-def chosen_in_file(path: Path, jobs: Sequence[Job]) -> tuple[list[Job], dict[str, Choice]]:
-    """Return the choices of a file, and the jobs as it wants them joined.
+def chosen_in_file(
+    path: Path, jobs: Sequence[Job]
+) -> tuple[list[Job], dict[str, Choice], int | None]:
+    """Return the jobs as a file of choices wants them joined, its choices, and its pipeline.
 
     Raises
     ------
@@ -82,22 +92,21 @@ def chosen_in_file(path: Path, jobs: Sequence[Job]) -> tuple[list[Job], dict[str
     together = {joined(alike).name: alike for alike in side_by_side(jobs)}
     every = [*jobs, *(joined(alike) for alike in together.values())]
     sizes = {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(every)}
-    chosen = read_choices(path, sizes)
+    chosen, pipeline = read_choices(path, sizes)
     for job in jobs:
         if job.turns > 1 and job.name in chosen and chosen[job.name].style != "folded":
             raise UsageError("layers that take turns are folded", layer=job.name, file=path)
-    return with_joined(jobs, [together[name] for name in chosen if name in together]), chosen
+    jobs = with_joined(jobs, [together[name] for name in chosen if name in together])
+    return jobs, chosen, pipeline
 
 
 def assign(
     jobs: Sequence[Job],
     chosen: Mapping[str, Choice],
     plans: Plans,
-    *,
-    interval: int | None,
-    plan: str,
+    default: Choice,
 ) -> Assignment:
-    """Return how each layer is computed: as chosen, else within an interval.
+    """Return how each layer is computed: as chosen, else spatial.
 
     Spatial layers that read one edge and of which none was chosen become one where a graph over
     the rows of all is estimated to take fewer tables.
@@ -110,20 +119,20 @@ def assign(
         The choices of some or all jobs with weights.
     plans
         Plans spatial layers.
-    interval, plan
-        Cycles that an image may take (None: every layer is spatial), and the planner, for jobs
-        without a choice.
+    default
+        A spatial layer: of jobs without a choice. Layers that take turns are folded, at once.
     """
-    found = {
-        job.name: _Work(job, layer, chosen.get(job.name) or _choose(job, layer, interval, plan))
-        for job, layer in linear_jobs(jobs)
-    }
+    found = {}
+    for job, layer in linear_jobs(jobs):
+        at_once = Choice(None, layer.channels, layer.patch_size())
+        choice = chosen.get(job.name) or (at_once if job.turns > 1 else default)
+        found[job.name] = _Work(job, layer, choice)
     for alike in list(side_by_side(jobs)):
         works = [found[job.name] for job in alike]
         if any(job.name in chosen for job in alike) or any(not work.plan for work in works):
             continue
         ((job, layer),) = linear_jobs([joined(alike)])
-        whole = _Work(job, layer, Choice(plan))
+        whole = _Work(job, layer, default)
         if whole.luts(plans) < sum(work.luts(plans) for work in works):
             jobs = with_joined(jobs, [alike])
             found[job.name] = whole
@@ -151,9 +160,8 @@ class _Work:
 
     def luts(self, plans: Plans) -> int:
         """Return the estimated tables of a spatial one."""
-        assert self.plan is not None
         return plan_cost(
-            plans(self.job, self.layer, self.plan), self.layer, self.job.inputs[0]
+            plans(self.job, self.layer, self.choice), self.layer, self.job.inputs[0]
         ).luts
 
     def make(self, plans: Plans) -> tuple[Work, Choice, dict[str, object]]:
@@ -169,25 +177,8 @@ class _Work:
             folding = fold_job(self.job, choice.pes, choice.simd)
             choice = Choice(pes=folding.pes, simd=folding.simd)
             return folding, choice, {**choice.to_json(), "cycles": folding.cycles}
-        plan = plans(self.job, self.layer, self.plan)
+        plan = plans(self.job, self.layer, choice)
         cost = plan_cost(plan, self.layer, self.job.inputs[0]).to_json()
-        return plan, Choice(plan.method), {"style": "spatial", "plan": plan.method, **cost}
-
-
-def _choose(job: Job, layer: LinearLayer, interval: int | None, plan: str) -> Choice:
-    """Return the cheapest folding for an interval; a spatial layer where there is none.
-
-    Layers that take turns are folded in any case, without an interval at once.
-    """
-    everything = Choice(None, layer.channels, layer.patch_size())
-    slowest = everything if job.turns > 1 else Choice(plan)
-    if interval is None:
-        return slowest
-    source = job.inputs[0]
-    count = job.output.size // job.output.channels
-    # Positions at which no window is due take a cycle each.
-    idle = max(source.size // source.channels - count, 0)
-    cycles = (interval // job.turns - idle) // count
-    if cycles < 2:
-        return slowest
-    return Choice(None, *cheapest_folding(layer, source, cycles))
+        target = plan.graph.target.name if isinstance(plan.graph, Netlist) else None
+        choice = Choice(plan.method, target=target)
+        return plan, choice, {**choice.to_json(), **cost}

@@ -10,8 +10,9 @@ bisection.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .emit.area import network_area, stage_area
 from .emit.stage import Stage
@@ -24,12 +25,17 @@ from .plan.jobs import Job, linear_jobs
 from .plan.options import LayerOptions, Option, Planner, Work
 from .plan.pace import Paces
 
-__all__ = ["PLANS", "Balance", "Goal", "Problem", "balance"]
+__all__ = ["PLANS", "SLOW_PLANS", "Balance", "Goal", "Problem", "balance"]
 
 Works = Mapping[str, Work]
 
 PLANS = ("direct", "mst", "subbit", "classes")
 """Planners of spatial layers that are tried where none is named: the least area wins."""
+SLOW_PLANS = ("rowtree",)
+"""Planners that are tried in a second round, of the layers that the first made spatial."""
+
+# Whose cells are weighed where no device is named.
+_FAMILY = "ecp5"
 
 # Depths of queues depend on the choice: the search is repeated with those of its result.
 _ROUNDS = 4
@@ -42,13 +48,16 @@ class Goal:
     Attributes
     ----------
     device
-        A name of :data:`~bnn2hw.plan.devices.CAPACITIES`.
+        A name of :data:`~bnn2hw.plan.devices.CAPACITIES`; None for any number of cells.
     clock
         MHz; the device's own if None.
-    fps
-        Images a second that the least area is sought for; the fastest that fits if None.
+    fps, cycles
+        Images a second, or cycles that an image may take, that the least area is sought for; the
+        fastest that fits if both are None.
     max_luts
         Logic cells that may be used, if fewer than the device's.
+    reserved
+        What else there is to be on the device.
 
     Raises
     ------
@@ -56,13 +65,15 @@ class Goal:
         If there is no such device, or a number makes no sense.
     """
 
-    device: str
+    device: str | None = None
     clock: float | None = None
     fps: float | None = None
     max_luts: int | None = None
+    cycles: int | None = None
+    reserved: Area = field(default_factory=Area)
 
     def __post_init__(self) -> None:
-        if self.device not in CAPACITIES:
+        if self.device is not None and self.device not in CAPACITIES:
             raise UsageError(
                 f"there is no device {self.device!r}", remedy=f"use {', '.join(CAPACITIES)}"
             )
@@ -73,28 +84,47 @@ class Goal:
                 )
         if self.max_luts is not None and self.max_luts < 1:
             raise UsageError(f"{self.max_luts} LUTs hold nothing", remedy="give 1 or more")
+        if self.cycles is not None and self.cycles < 1:
+            raise UsageError(
+                f"an interval of {self.cycles} cycles makes no sense", remedy="give 1 or more"
+            )
+        if self.cycles is not None and self.fps is not None:
+            raise UsageError("an interval is a target already", remedy="leave one of them out")
 
     @property
-    def capacity(self) -> Capacity:
-        """Return the device."""
-        return CAPACITIES[self.device]
+    def capacity(self) -> Capacity | None:
+        """Return the device, if there is one."""
+        return None if self.device is None else CAPACITIES[self.device]
+
+    @property
+    def family(self) -> str:
+        """Return the family whose cells are weighed."""
+        return _FAMILY if self.capacity is None else self.capacity.family
 
     @property
     def hertz(self) -> float:
         """Return the clock in Hz."""
+        assert self.capacity is not None
         return 1e6 * (self.clock or self.capacity.clock)
 
     @property
     def interval(self) -> int | None:
         """Return the cycles that an image may take."""
         # A rate that was computed from an interval gives it back.
-        return None if self.fps is None else int(self.hertz / self.fps * (1 + 1e-9))
+        return self.cycles if self.fps is None else int(self.hertz / self.fps * (1 + 1e-9))
 
     @property
     def limits(self) -> Area:
         """Return what may be used; its LUTs stand for logic cells."""
+        if self.capacity is None:
+            return Area(math.inf, math.inf, block_rams=sys.maxsize)
         cells, flipflops, block_rams = self.capacity.usable
-        return Area(min(cells, self.max_luts or cells), flipflops, block_rams=block_rams)
+        cells -= math.ceil(self.reserved.cells(self.family))
+        return Area(
+            min(cells, self.max_luts or cells),
+            flipflops - self.reserved.flipflops,
+            block_rams=block_rams - self.reserved.block_rams,
+        )
 
     def holds(self, area: Area) -> bool:
         """Return whether an area keeps to the limits."""
@@ -104,7 +134,7 @@ class Goal:
         """Return what an area takes too much of; nothing where it fits."""
         limits = self.limits
         rows = (
-            ("logic cells", area.cells(self.capacity.family), limits.luts),
+            ("logic cells", area.cells(self.family), limits.luts),
             ("flip-flops", area.flipflops, limits.flipflops),
             ("block RAMs", area.block_rams, limits.block_rams),
         )
@@ -120,20 +150,24 @@ class Problem:
     ----------
     jobs
         What the network computes.
-    methods
-        Planners that may be used.
+    methods, slow
+        Planners that may be used, and those of the second round.
     pipeline
         Adder levels between registers, or None.
     plan
-        Plans the layer of a job, by the name of a planner.
+        Plans the layer of a job.
+    chosen
+        Jobs whose choice is made.
     stages
         Makes the stages of the network, and their pace, of the works of the layers with weights.
     """
 
     jobs: Sequence[Job]
     methods: Sequence[str]
+    slow: Sequence[str]
     pipeline: int | None
     plan: Planner
+    chosen: Mapping[str, Choice]
     stages: Callable[[Works], tuple[Sequence[Stage], Paces]]
 
 
@@ -162,7 +196,7 @@ class Balance:
             "clock": goal.hertz / 1e6,
             "interval": self.interval,
             "images_per_second": goal.hertz / self.interval,
-            "estimate": self.area.to_json(goal.capacity.family),
+            "estimate": self.area.to_json(goal.family),
         }
 
 
@@ -184,6 +218,8 @@ class _Combination:
 
 def balance(problem: Problem, goal: Goal) -> Balance:
     """Return the choice of the least area that reaches the target, or the fastest that fits.
+
+    Without a device, a target that nothing reaches gives the fastest.
 
     Raises
     ------
@@ -208,30 +244,60 @@ class _Search:
 
     def __init__(self, problem: Problem, goal: Goal) -> None:
         self._problem, self._goal = problem, goal
-        self._family = goal.capacity.family
-        linear = linear_jobs(problem.jobs)
-        self._layers = [
-            LayerOptions(job, layer, self._family, problem.methods, problem.pipeline, problem.plan)
-            for job, layer in linear
-        ]
-        at_once = {
-            job.name: fold_job(job, layer.channels, layer.patch_size()) for job, layer in linear
-        }
-        stages, paces = problem.stages(at_once)
+        self._family = goal.family
+        self._layers = []
+        self._fixed: dict[str, Work] = {}
+        at_once: dict[str, Work] = {}
+        for job, layer in linear_jobs(problem.jobs):
+            options = LayerOptions(
+                job, layer, self._family, problem.methods, problem.slow, problem.pipeline,
+                problem.plan,
+            )  # fmt: skip
+            if job.name in problem.chosen:
+                self._fixed[job.name] = options.work(problem.chosen[job.name])
+            else:
+                self._layers.append(options)
+                at_once[job.name] = fold_job(job, layer.channels, layer.patch_size())
+        stages, paces = problem.stages({**self._fixed, **at_once})
         # The shortest interval that there is, and the area beside the layers' options.
         self._least = paces.interval
         self._others = network_area(stages, self._family)
         for stage in stages:
-            if stage.folding is not None:
+            if stage.folding is not None and stage.layer in at_once:
                 self._others -= stage_area(stage, self._family) or Area()
         self._merged: dict[tuple[int, ...], list[_Combination]] = {}
         self._tried: dict[int, Balance | None] = {}
-        self._missed: Area | None = None
+        self._missed: Balance | None = None
 
     def run(self) -> Balance | None:
         """Return the result, or None where there is none."""
+        found = self._run()
+        while self._refine(found):
+            found = self._run()
+        return found
+
+    def _run(self) -> Balance | None:
+        """Return the result with the planners that were used so far."""
         wanted = self._goal.interval
-        return self._fastest() if wanted is None else self._at(wanted)
+        if wanted is None:
+            return self._fastest()
+        found = self._at(wanted)
+        return found or (self._fastest() if self._goal.device is None else None)
+
+    def _refine(self, found: Balance | None) -> bool:
+        """Let slow planners plan what is spatial in a result, or in what was found not to fit.
+
+        Returns whether there is anything new to search.
+        """
+        last = found or self._missed
+        if last is None:
+            return False
+        spatial = [one for one in self._layers if last.choices[one.job.name].style == "spatial"]
+        if not any([one.refine() for one in spatial]):
+            return False
+        self._merged.clear()
+        self._tried.clear()
+        return True
 
     def slowly(self) -> Balance | None:
         """Return what reaches the target; without one, the least area at any pace."""
@@ -240,15 +306,17 @@ class _Search:
     def failure(self) -> PlanError:
         """Return why there is no result, and what would be one."""
         goal, remedies = self._goal, []
+        assert goal.device is not None, "any number of cells hold the fastest"
         wanted = goal.interval
         if wanted is not None and wanted < self._least:
-            what = (
-                f"an image takes {self._least:,} cycles at least, and {goal.fps:,.0f} images/s at "
-                f"{goal.hertz / 1e6:g} MHz leave {wanted:,}"
-            )
+            what = f"an image takes {self._least:,} cycles at least, and "
+            if goal.fps is None:
+                what += f"{wanted:,} are asked for"
+            else:
+                what += f"{goal.fps:,.0f} images/s at {goal.hertz / 1e6:g} MHz leave {wanted:,}"
         else:
             self.slowly()
-            lacks = "" if self._missed is None else goal.lacks(self._missed)
+            lacks = "" if self._missed is None else goal.lacks(self._missed.area)
             what = (
                 f"it takes {lacks} that may be used of {goal.device}"
                 if lacks
@@ -258,12 +326,13 @@ class _Search:
         fastest = None if wanted is None else self._fastest()
         if fastest is not None:
             rate = goal.hertz / fastest.interval
-            remedies.insert(0, f"--target-fps {int(rate) if rate >= 1 else f'{0.999 * rate:.3g}'}")
+            slower = f"--target-fps {int(rate) if rate >= 1 else f'{0.999 * rate:.3g}'}"
+            remedies.insert(0, slower if goal.cycles is None else f"--interval {fastest.interval}")
         return PlanError(what, remedy=f"give {' or '.join(remedies or ['a smaller network'])}")
 
     def _more(self) -> list[str]:
         """Return more LUTs that hold what is wanted, or else the smallest larger device."""
-        goal, capacity = self._goal, self._goal.capacity
+        goal = self._goal
         if goal.max_luts is not None:
             found = _Search(self._problem, replace(goal, max_luts=None)).slowly()
             if found is not None:
@@ -271,7 +340,7 @@ class _Search:
         larger = [
             (other.cells, name)
             for name, other in CAPACITIES.items()
-            if other.cells > capacity.cells
+            if goal.capacity is not None and other.cells > goal.capacity.cells
         ]
         for _, name in sorted(larger):
             other = replace(goal, device=name, clock=goal.hertz / 1e6, max_luts=None)
@@ -301,14 +370,14 @@ class _Search:
             elif self._goal.holds(found.area):
                 return found
             else:
-                self._missed = found.area
+                self._missed = found
             others = found.area - sum((option.area for option in chosen.options()), Area())
         return None
 
     def _build(self, chosen: _Combination) -> Balance:
         """Return a combination as it will be built."""
-        works: dict[str, Work] = {}
-        choices = {}
+        works = dict(self._fixed)
+        choices = dict(self._problem.chosen)
         for layer, option in zip(self._layers, chosen.options(), strict=True):
             name, choice = layer.job.name, option.choice
             choices[name] = choice

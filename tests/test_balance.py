@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from bnn2hw.accelerator import generate_network, synthesise_network
 from bnn2hw.api import load_network
-from bnn2hw.assignment import Plans, assign
+from bnn2hw.assignment import Plans
 from bnn2hw.balance import PLANS, Balance, Goal, Problem, balance
 from bnn2hw.emit.manifest import read_manifest
 from bnn2hw.emit.stage import input_beats
@@ -23,7 +24,6 @@ from bnn2hw.emit.stages import network_stages
 from bnn2hw.errors import PlanError, UsageError
 from bnn2hw.model import Layer, Network
 from bnn2hw.plan import devices
-from bnn2hw.plan.choices import read_choices
 from bnn2hw.plan.jobs import linear_jobs, network_jobs
 from bnn2hw.plan.options import LayerOptions, Option
 from bnn2hw.synth import DEVICES
@@ -36,11 +36,11 @@ def problem(network: Network, methods: Sequence[str] = ("direct", "mst")) -> Pro
     stages = partial(
         network_stages, network, jobs, beats=input_beats(network.input), pipeline=2, scores=False
     )
-    return Problem(jobs, methods, 2, Plans(None, True, lambda text: None), stages)
+    return Problem(jobs, methods, (), 2, Plans(None, True, lambda text: None), {}, stages)
 
 
 def cells(found: Balance, goal: Goal) -> float:
-    return found.area.cells(goal.capacity.family)
+    return found.area.cells(goal.family)
 
 
 def options_of(network: Network, family: str) -> list[list[Option]]:
@@ -48,7 +48,7 @@ def options_of(network: Network, family: str) -> list[list[Option]]:
     plans = Plans(None, True, lambda text: None)
     found = []
     for job, layer in linear_jobs(network_jobs(network)):
-        layers = LayerOptions(job, layer, family, ("direct", "mst"), 2, plans)
+        layers = LayerOptions(job, layer, family, ("direct", "mst"), (), 2, plans)
         found.append([*layers._folded, *layers._spatial])
     return found
 
@@ -60,7 +60,7 @@ def test_no_combination_is_smaller(device: str, cycles: int) -> None:
     network = dataclasses.replace(network, layers=(*network.layers, _second(network)))
     goal = Goal(device, clock=1.0, fps=1e6 / cycles)
     found = balance(problem(network), goal)
-    family = goal.capacity.family
+    family = goal.family
     areas = [
         sum(option.cells for option in combination)
         for combination in product(*options_of(network, family))
@@ -193,8 +193,10 @@ def test_goals_that_make_no_sense(options: dict[str, object], message: str) -> N
     [
         ({"target_fps": 10.0}, "belong to a device"),
         ({"max_luts": 10}, "belong to a device"),
-        ({"device": "ecp5-25k", "interval": 64}, "sized to a device or computed as chosen"),
-        ({"device": "ecp5-25k", "choices": "x.toml"}, "sized to a device or computed as chosen"),
+        ({"interval": 64, "clock": 10.0}, "belong to a device"),
+        ({"interval": 0}, "an interval of 0 cycles makes no sense"),
+        ({"device": "ecp5-25k", "interval": 64, "target_fps": 10.0}, "is a target already"),
+        ({"device": "ecp5-25k", "target": "ecp5"}, "target of plans is told by the device"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -205,23 +207,36 @@ def test_options_that_do_not_go_together(
     assert not (tmp_path / "out").exists()
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the content of all files of a build."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def test_choices_go_round(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    build = generate_network(tiny_network(), device="ecp5-25k", target_fps=100_000, out=out)
+    network, out = tiny_network(), tmp_path / "out"
+    build = generate_network(network, device="ecp5-25k", target_fps=100_000, out=out)
     assert build.sized is not None
     assert build.sized["images_per_second"] >= 100_000
     assert build.interval == build.sized["interval"]
     written = out / "tiny" / "choices.toml"
-    again = generate_network(tiny_network(), choices=written, pipeline=3, out=tmp_path / "again")
-    assert again.interval == build.interval
-    assert (tmp_path / "again" / "tiny" / "choices.toml").read_text() == written.read_text()
-    jobs = network_jobs(tiny_network())
-    sizes = {job.name: (layer.channels, layer.patch_size()) for job, layer in linear_jobs(jobs)}
-    work = assign(
-        jobs, read_choices(written, sizes), Plans(None, True, print), interval=None, plan="auto"
-    )
-    assert set(work.choices) == set(sizes)
     assert all(set(stage["estimate"]) == {"ecp5", "ice40"} for stage in build.stages)
+    # The file alone gives every file again, but for what the network was sized to.
+    again = generate_network(network, choices=written, out=tmp_path / "again")
+    assert again.interval == build.interval
+    first, second = files(out), files(tmp_path / "again")
+    told = [json.loads(found.pop("tiny/manifest.json")) for found in (first, second)]
+    assert first == second
+    assert told[0] == {**told[1], "sized": build.sized}
+    # With its target it gives all.
+    generate_network(
+        network, device="ecp5-25k", target_fps=100_000, choices=written,
+        out=tmp_path / "again",
+    )  # fmt: skip
+    assert files(out) == files(tmp_path / "again")
 
 
 @pytest.mark.slow

@@ -46,14 +46,14 @@ def generate(
         str | None,
         typer.Option(
             metavar="T",
-            help="Of a layer: what it is for: lut6, lut4, ice40, ecp5; auto then weighs rowtree.",
+            help="What layers are for: lut6, lut4, ice40, ecp5; auto then weighs rowtree.",
         ),
     ] = None,
     interval: Annotated[
         int | None,
         typer.Option(
             metavar="CYCLES",
-            help="Of a network: fold layers to take so many cycles an image.",
+            help="Of a network: the least area of so many cycles an image.",
         ),
     ] = None,
     choices: Annotated[
@@ -115,8 +115,6 @@ def generate(
     stray = [option for option, value in of_network.items() if value is not None]
     if not network and stray:
         raise UsageError(f"leave {' and '.join(stray)} to --network")
-    if network and target is not None:
-        raise UsageError("--target belongs to --layer")
     model_network = api.load_network(model)
     if network:
         with progress() as tell:
@@ -126,6 +124,7 @@ def generate(
                 max_depth=max_depth,
                 complement=complement,
                 pipeline=pipeline,
+                target=target,
                 interval=interval,
                 choices=choices,
                 scores=scores,
@@ -185,6 +184,13 @@ def _show_candidates(build: api.Build, target: str, json: Path | None) -> None:
         show(Table(headers, rows, left=(0, 1)), json_to=json)
 
 
+def _missed(build: api.NetworkBuild) -> str:
+    """Return what is said of an interval that was asked for and is not kept."""
+    if build.asked is None or build.interval <= build.asked:
+        return ""
+    return f" ({build.asked} were asked for: {build.interval} is the least)"
+
+
 def _show_network(build: api.NetworkBuild, json: Path | None) -> None:
     families = list(FAMILIES)
     rows = [
@@ -199,7 +205,7 @@ def _show_network(build: api.NetworkBuild, json: Path | None) -> None:
     show(Table(headers, rows, left=(0, 1, 2)), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(
-            f"{build.beats} beats and {build.interval} cycles an image\n"
+            f"{build.beats} beats and {build.interval} cycles an image{_missed(build)}\n"
             f"{build.directory}: try 'bnn2hw simulate {build.directory}'"
         )
         if build.sized is not None:

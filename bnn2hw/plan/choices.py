@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .planner import METHODS
+from .targets import TARGETS
 
 __all__ = ["Choice", "choices_text", "read_choices"]
 
@@ -20,6 +21,8 @@ _KEYS = {
     "folded": ("pes", "simd"),
     "engine": ("lanes", "kernel_units"),
 }
+# Of the whole network, beside the layers; no layer has a hyphen in its name.
+_PIPELINE = "pipeline-levels"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Choice:
         Processing elements and inputs of each in a cycle, of a folded layer.
     lanes, kernel_units
         Of a layer on an engine, as of :class:`.EngineParameters`.
+    target
+        What the planners ``rowtree`` and ``auto`` plan a spatial layer for, as of
+        :func:`.plan_layer`.
     """
 
     plan: str | None = None
@@ -41,6 +47,7 @@ class Choice:
     simd: int = 0
     lanes: int = 0
     kernel_units: int = 0
+    target: str | None = None
 
     @property
     def style(self) -> str:
@@ -51,12 +58,15 @@ class Choice:
 
     def to_json(self) -> dict[str, object]:
         """Return style and parameters as JSON values."""
-        return {"style": self.style, **{key: getattr(self, key) for key in _KEYS[self.style]}}
+        found = {"style": self.style, **{key: getattr(self, key) for key in _KEYS[self.style]}}
+        return found if self.target is None else {**found, "target": self.target}
 
 
-def choices_text(choices: Mapping[str, Choice]) -> str:
-    """Return the text of a file of choices."""
+def choices_text(choices: Mapping[str, Choice], pipeline: int | None = None) -> str:
+    """Return the text of a file of choices, with the adder levels between registers if any."""
     parts = ["# How each layer is computed: edit, and pass to generate --choices.\n"]
+    if pipeline is not None:
+        parts.append(f"{_PIPELINE} = {pipeline}\n")
     for name, choice in choices.items():
         # The text of numbers and simple strings is the same in JSON and TOML.
         lines = [f"{key} = {json.dumps(value)}" for key, value in choice.to_json().items()]
@@ -64,8 +74,10 @@ def choices_text(choices: Mapping[str, Choice]) -> str:
     return "".join(parts)
 
 
-def read_choices(path: Path, layers: Mapping[str, tuple[int, int]]) -> dict[str, Choice]:
-    """Return the choices of a file, for some or all layers.
+def read_choices(
+    path: Path, layers: Mapping[str, tuple[int, int]]
+) -> tuple[dict[str, Choice], int | None]:
+    """Return the choices of a file, for some or all layers, and its levels between registers.
 
     Parameters
     ----------
@@ -88,6 +100,9 @@ def read_choices(path: Path, layers: Mapping[str, tuple[int, int]]) -> dict[str,
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"is not TOML: {error}", file=path) from None
     choices = {}
+    pipeline = found.pop(_PIPELINE, None)
+    if pipeline is not None and (type(pipeline) is not int or pipeline < 1):
+        raise UsageError(f"{_PIPELINE} must be an integer from 1 on", file=path)
     for name, entry in found.items():
         if name not in layers:
             raise UsageError(
@@ -99,19 +114,22 @@ def read_choices(path: Path, layers: Mapping[str, tuple[int, int]]) -> dict[str,
             choices[name] = _choice(entry)
         except ValueError as error:
             raise UsageError(str(error), file=path, layer=name) from None
-    return choices
+    return choices, pipeline
 
 
 def _choice(entry: Any) -> Choice:
     if not isinstance(entry, dict) or entry.get("style") not in _KEYS:
         raise ValueError(f"style must be one of {', '.join(_KEYS)}")
     style = entry["style"]
-    if set(entry) != {"style", *_KEYS[style]}:
+    plain = entry.keys() - {"target"} if style == "spatial" else entry.keys()
+    if plain != {"style", *_KEYS[style]}:
         raise ValueError(f"a {style} layer has the keys style, {', '.join(_KEYS[style])}")
     if style == "spatial":
         if entry["plan"] not in METHODS:
             raise ValueError(f"plan must be one of {', '.join(METHODS)}")
-        return Choice(entry["plan"])
+        if entry.get("target", "lut6") not in TARGETS:
+            raise ValueError(f"target must be one of {', '.join(TARGETS)}")
+        return Choice(entry["plan"], target=entry.get("target"))
     sizes = {key: entry[key] for key in _KEYS[style]}
     for key, value in sizes.items():
         if type(value) is not int or not 1 <= value <= 1 << 24:

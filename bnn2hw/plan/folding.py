@@ -14,13 +14,7 @@ from .jobs import Job
 from .outputs import BitReadout
 from .readout import fold_readout, live_channels
 
-__all__ = [
-    "Folding",
-    "cheapest_folding",
-    "fold_job",
-    "folding_luts",
-    "plan_folding",
-]
+__all__ = ["Folding", "fold_job", "plan_folding"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,37 +107,6 @@ def fold_job(job: Job, pes: int, simd: int) -> Folding:
         sums=sums and (sums[0], form.width, form.signed),
         turns=len(parts),
     )
-
-
-def folding_luts(layer: LinearLayer, source: Tensor, pes: int, simd: int) -> float:
-    """Return roughly the lookup tables of four inputs of a folding, without its memories.
-
-    A bit of a popcount takes one of them, an adder or comparison one a bit; and so does each
-    input of the multiplexer that takes a chunk from the patch, by three quarters.
-    """
-    inputs, width = int(layer.weights[0].size), source.format.width
-    bits = isinstance(source.format, Bipolar)
-    accumulator = inputs.bit_length() + (0 if bits else width)
-    lane = simd * width
-    multiplexer = 0.75 * layer.patch_size() * width if simd < layer.patch_size() else 0
-    return pes * (lane + 3 * accumulator) + multiplexer + layer.channels / 2
-
-
-def cheapest_folding(layer: LinearLayer, source: Tensor, cycles: int) -> tuple[int, int]:
-    """Return processing elements and inputs of each that need at most so many cycles a position.
-
-    Of all that do the one that takes the fewest lookup tables, and among these the fewest bits
-    of weights a cycle; all at once where even that is too slow.
-    """
-    inputs = int(layer.weights[0].size)
-    best = None
-    for folds in range(1, min(cycles, layer.channels) + 1):
-        pes = -(-layer.channels // folds)
-        simd = -(-inputs // (cycles // folds))
-        found = folding_luts(layer, source, pes, simd), pes * simd, pes, simd
-        best = found if best is None else min(best, found)
-    assert best is not None
-    return best[2], best[3]
 
 
 def sum_format(low: int, high: int) -> tuple[int, bool]:

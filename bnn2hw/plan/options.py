@@ -23,7 +23,8 @@ __all__ = ["LayerOptions", "Option", "Planner", "Work"]
 Work = LayerPlan | Folding | EnginePlan
 """How a layer with weights is computed."""
 
-Planner = Callable[[Job, LinearLayer, str], LayerPlan]
+Planner = Callable[[Job, LinearLayer, Choice], LayerPlan]
+"""Plans the layer of a job as chosen."""
 
 # No plan is expected to take fewer tables for each weight of distinct rows and columns: a layer
 # is not planned where a folding takes less.
@@ -66,12 +67,12 @@ class LayerOptions:
         A job with weights and its first layer.
     family
         A name of :data:`~.area.FAMILIES`.
-    methods
-        Names of the planners that may be used.
+    methods, slow
+        Names of the planners that may be used, and of those that :meth:`refine` adds.
     pipeline
         Adder levels between registers, or None.
     plan
-        Plans the layer of a job, by the name of a planner.
+        Plans the layer of a job.
 
     Attributes
     ----------
@@ -85,11 +86,13 @@ class LayerOptions:
         layer: LinearLayer,
         family: str,
         methods: Sequence[str],
+        slow: Sequence[str],
         pipeline: int | None,
         plan: Planner,
     ) -> None:
         self.job, self._layer, self._family = job, layer, family
-        self._methods, self._pipeline, self._plan = methods, pipeline, plan
+        self._methods, self._slow = methods, slow
+        self._pipeline, self._plan = pipeline, plan
         source, output = job.inputs[0], job.output
         self._count = output.size // output.channels
         # Positions at which no window is due take a cycle each.
@@ -115,14 +118,26 @@ class LayerOptions:
     @cached_property
     def _spatial(self) -> list[Option]:
         """Return the plans, made now."""
+        return self._planned(self._methods if self.job.turns == 1 else ())
+
+    def _planned(self, methods: Sequence[str]) -> list[Option]:
+        """Return the plans of some planners."""
         found = []
         word = self.job.output.channels * self.job.output.format.width
         queue = Area(word + 6, 2 * word + 2, word)
-        for method in self._methods if self.job.turns == 1 else ():
-            plan = self._plan(self.job, self._layer, method)
+        for method in methods:
+            choice = Choice(method, target=self._family)
+            plan = self._plan(self.job, self._layer, choice)
             area = queue + core_area(plan.graph, plan.readout, self._pipeline, self._family)
-            found.append(Option(Choice(plan.method), 1, area, area.cells(self._family)))
+            found.append(Option(choice, 1, area, area.cells(self._family)))
         return found
+
+    def refine(self) -> bool:
+        """Let slow planners plan a spatial layer too; return whether there were any left."""
+        added, self._slow = self._planned(self._slow), ()
+        self._spatial.extend(added)
+        self._fronts.clear()
+        return bool(added)
 
     @cached_property
     def _least_spatial(self) -> float:
@@ -147,7 +162,7 @@ class LayerOptions:
             return engine_job(self.job, choice.lanes, choice.kernel_units)
         if choice.plan is None:
             return fold_job(self.job, choice.pes, choice.simd)
-        return self._plan(self.job, self._layer, choice.plan)
+        return self._plan(self.job, self._layer, choice)
 
     def front(self, interval: int) -> list[Option]:
         """Return the options for an interval that no other one beats in cells and block RAMs.

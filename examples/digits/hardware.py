@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--pipeline", type=int, default=3, help="adder levels between registers")
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--device", action="append", default=[])
-    parser.add_argument("--clock", type=float, default=50, help="MHz to aim at")
+    parser.add_argument("--clock", type=float, help="MHz to aim at; of the device if left out")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     build = api.generate_network(

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--pipeline", type=int, default=2, help="adder levels between registers")
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--device", action="append", default=[])
-    parser.add_argument("--clock", type=float, default=50, help="MHz to aim at")
+    parser.add_argument("--clock", type=float, help="MHz to aim at; of the device if left out")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     network, expected = load(options.network, options.images, ZOO)

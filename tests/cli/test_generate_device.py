@@ -25,7 +25,8 @@ __all__ = ["run"]
         (["--network", "--device", "ecp5-25k", "--target-fps", "nan"], 2, "target of nan makes"),
         (["--network", "--device", "ecp5-25k", "--clock", "-1"], 2, "clock in MHz of -1.0 makes"),
         (["--network", "--device", "ecp5-25k", "--max-luts", "0"], 2, "0 LUTs hold nothing"),
-        (["--network", "--device", "ecp5-25k", "--interval", "64"], 2, "sized to a device or"),
+        (["--network", "--interval", "0"], 2, "an interval of 0 cycles makes no sense"),
+        (["--network", "--interval", "9", "--target", "ecp5"], 2, "target of plans is told by"),
         (["--network", "--device", "ecp5-25k", "--max-luts", "500"], 1, "logic cells of 500 that"),
     ],
 )  # fmt: skip
@@ -56,3 +57,9 @@ def test_a_network_is_sized(run: Run, tmp_path: Path) -> None:
     assert manifest["sized"] == sized
     assert (sized["clock"], sized["target_fps"]) == (50, 2000)
     assert (tmp_path / found["directory"] / "digits" / "choices.toml").exists()
+
+
+def test_an_interval_that_is_missed_is_told(run: Run) -> None:
+    code, out, _ = run("generate", "--network", "--interval", "5", "--plan", "direct")
+    assert code == 0
+    assert "64 cycles an image (5 were asked for: 64 is the least)" in out

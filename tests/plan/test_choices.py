@@ -16,13 +16,14 @@ LAYERS = {"conv1": (8, 9), "conv3": (8, 72), "fc": (10, 64)}
 
 def test_a_file_reads_back(tmp_path: Path) -> None:
     choices = {
-        "conv1": Choice("mst"),
+        "conv1": Choice("rowtree", target="ice40"),
         "conv3": Choice(lanes=4, kernel_units=2),
         "fc": Choice(pes=3, simd=17),
     }
     path = tmp_path / "choices.toml"
-    path.write_text(choices_text(choices))
-    assert read_choices(path, LAYERS) == choices
+    for pipeline in (None, 3):
+        path.write_text(choices_text(choices, pipeline))
+        assert read_choices(path, LAYERS) == (choices, pipeline)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,9 @@ def test_a_file_reads_back(tmp_path: Path) -> None:
         ("[fc]\nstyle = 'folded'\npes = true\nsimd = 1", "pes must be an integer from 1 on"),
         ("[fc]\nstyle = 'engine'\nlanes = 4\npes = 1", "has the keys style, lanes, kernel_units"),
         ("fc = 3", "style must be one of"),
+        ("[fc]\nstyle = 'spatial'\nplan = 'auto'\ntarget = 'x'", "target must be one of lut6"),
+        ("[fc]\nstyle = 'folded'\npes = 1\nsimd = 1\ntarget = 'lut6'", "has the keys style, pes"),
+        ("pipeline-levels = 0", "pipeline-levels must be an integer from 1 on"),
         ("[fc", "is not TOML"),
     ],
 )
@@ -60,7 +64,7 @@ def test_any_bytes_are_choices_or_refused(tmp_path_factory: object, content: byt
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     try:
-        found = read_choices(path, LAYERS)
+        found, _ = read_choices(path, LAYERS)
     except UsageError:
         return
     assert set(found) <= set(LAYERS)
