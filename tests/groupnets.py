@@ -38,7 +38,7 @@ class Groupnet:
     strides
         Of each block.
     dilations
-        One rate a base; all 1 if empty.
+        One rate a base, or more; all 1 if empty.
     gate
         s of the soft connections, in 8 bits: 0 to 256.
     bits
@@ -149,7 +149,7 @@ class Groupnet:
         """Add a convolution, or the weight bases that stand for one."""
         if self.variant != "lbd":
             return self.convolution(name, a, where, stride, rate)
-        rates = self.dilations or [1] * self.bases
+        rates = (self.dilations or [1] * self.bases)[: self.bases]
         bases = [
             self.convolution(f"{name}_base{k}", a, (name, k), stride, rate)
             for k, rate in enumerate(rates)

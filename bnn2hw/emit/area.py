@@ -14,7 +14,7 @@ from ..plan.area import FAMILIES, Area, counter_area, memory_area, multiplexer_l
 from ..plan.cost import comparison_bits, core_area
 from ..plan.folding_area import FoldingArea
 from .stage import Stage
-from .windows import windows_of
+from .windows import views_of, windows_of
 
 __all__ = ["network_area", "stage_area", "stage_estimate"]
 
@@ -109,25 +109,26 @@ def _lookup(table: Sequence[int]) -> float:
 
 
 def _masks(options: Options) -> int:
-    """Return the bits of a window that are masked where they are outside of the map."""
-    windows = windows_of(options)
+    """Return the bits of windows that are masked where they are outside of the map."""
     taps = sum(
         windows.meets(0, y)
         and windows.meets(1, x)
         and not (all(windows.covers(0, y)) and all(windows.covers(1, x)))
+        for windows in views_of(options)
         for y, x in product(*windows.offsets)
     )
     return int(options["word"] * taps)
 
 
 def _window(options: Options, family: str) -> Area:
-    windows = windows_of(options)
+    views = views_of(options)
+    (height, width), ahead = views[0].grid, max(windows.ahead for windows in views)
     word, total = options["word"], Area(luts=14.0)
-    total += counter_area(windows.size[0] * windows.size[1]) + counter_area(windows.ahead + 1)
-    total += counter_area(windows.size[0]) + counter_area(windows.size[1])
+    total += counter_area(height * width) + counter_area(ahead + 1)
+    total += counter_area(height) + counter_area(width)
     runs: dict[int, int] = {}
     before = -1
-    for delay in sorted({windows.ahead - offset for offset in windows.reads}):
+    for delay in sorted({ahead - offset for windows in views for offset in windows.reads}):
         slots = delay - before
         if slots < _MEMORY_SLOTS:
             total += Area(flipflops=slots * word, lone=slots * word)
@@ -137,13 +138,21 @@ def _window(options: Options, family: str) -> Area:
     for slots, bits in runs.items():
         total += memory_area(family, bits, slots) + counter_area(slots) + Area(4)
     tables = sum(
-        _lookup(windows.covers(axis, o)) for axis in range(2) for o in set(windows.offsets[axis])
+        _lookup(windows.covers(axis, o))
+        for windows in views
+        for axis in range(2)
+        for o in set(windows.offsets[axis])
     )
-    border = options.get("border")
-    if border is not None:
-        tables += _lookup(border[:, 0].tolist()) + _lookup(border[0].tolist()) + 4
-    real = windows.ahead + 1
+    for border in (options.get("border"), *(view[2] for view in options.get("more", ()))):
+        if border is not None:
+            tables += _lookup(border[:, 0].tolist()) + _lookup(border[0].tolist()) + 4
+    real = ahead + 1
     return total + Area(_masks(options) + tables, real + 1, real)
+
+
+def _alternate(options: Options, family: str) -> Area:
+    count = options["count"]
+    return Area(multiplexer_luts(options["word"] // count, count)) + counter_area(count)
 
 
 def _pad(options: Options, family: str) -> Area:
@@ -157,9 +166,10 @@ def _pad(options: Options, family: str) -> Area:
 def _pool(options: Options, words: tuple[int, int], family: str) -> Area:
     """Return the two windows of a pool, with the bits of a position in each."""
     (rows, columns), (down, along) = options["kernel"], options["stride"]
-    across = {"size": options["size"], "kernel": (1, columns), "stride": (1, along)}
+    across = {"kernel": (1, columns), "stride": (1, along)}
+    across |= {name: options[name] for name in ("size", "turns") if name in options}
     outputs = windows_of(across).outputs
-    then = {"size": outputs, "kernel": (rows, 1), "stride": (down, 1)}
+    then = {**across, "size": outputs, "kernel": (rows, 1), "stride": (down, 1)}
     return _window({**across, "word": words[0]}, family) + _window(
         {**then, "word": words[1]}, family
     )
@@ -260,6 +270,7 @@ def _argmax(options: Options, family: str) -> Area:
 
 _AREAS: Mapping[str, Callable[[Options, str], Area]] = {
     "AffineUnit": _affine,
+    "Alternate": _alternate,
     "Argmax": _argmax,
     "Fifo": _fifo,
     "Gather": _gather,

@@ -15,7 +15,7 @@ __all__ = ["with_queues"]
 _READ = ("EngineCore", "FoldedCore", "Repeat")
 # Units that can hold a word for those while they work on the next one, or whose pace says for how
 # long they cannot.
-_HOLDS = ("FoldedCore", "Fifo", "Gather", "Repeat", "Slice", "SlidingWindow")
+_HOLDS = ("Alternate", "FoldedCore", "Fifo", "Gather", "Repeat", "Slice", "SlidingWindow")
 
 
 def with_queues(stages: list[Stage], beats: Beats) -> tuple[list[Stage], Paces]:

@@ -19,7 +19,7 @@ from ..gateware.pool import MaxPool as MaxPoolUnit
 from ..gateware.pool import SumPool as SumPoolUnit
 from ..gateware.quantize import QuantizeUnit
 from ..gateware.window import Pad, SlidingWindow
-from ..gateware.words import Fifo, Gather, Repeat, Slice, Split
+from ..gateware.words import Alternate, Fifo, Gather, Repeat, Slice, Split
 from ..model import Tensor
 from ..plan.engine_layer import EnginePlan
 from ..plan.folding import Folding
@@ -40,6 +40,7 @@ UNITS: Mapping[str, Callable[..., wiring.Component]] = {
     unit.__name__: unit
     for unit in (
         AffineUnit,
+        Alternate,
         ArgmaxUnit,
         EngineCore,
         Fifo,

@@ -134,8 +134,7 @@ class _Edges:
         """
         stage = replace(stage.timed(), sources=self._reads or (self._ends["input"],))
         if stage.unit in ("Pad", "SlidingWindow"):
-            options = {k: _hashable(value) for k, value in stage.options.items()}
-            key = stage.sources, tuple(options.items())
+            key = stage.sources, _hashable(tuple(stage.options.items()))
             at = self._shared.setdefault(key, len(self.stages))
             if at < len(self.stages):
                 before = self.stages[at]
@@ -188,6 +187,8 @@ class _Edges:
 
 
 def _hashable(value: object) -> object:
+    if isinstance(value, tuple):
+        return tuple(map(_hashable, value))
     return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
@@ -205,18 +206,12 @@ def _last(count: int) -> NDArray[np.int64]:
 def _job_stages(job: Job, work: Work | None, pipeline: int | None, scores: bool) -> Iterator[Stage]:
     """Yield the stages of a job, each of which reads the one before."""
     layer, source, turns = job.layers[0], job.inputs[0], job.turns
-    # Of the turns, those that come with the words that the first stage reads.
-    inner = turns if len(job.sources[0]) > 1 else 1
     match layer:
         case LinearLayer():
             assert work is not None
             hold = 1 if isinstance(work, LayerPlan) else work.cycles
-            every = turns // inner
             if isinstance(layer, BinaryConv):
-                yield from window_stages(job, layer, source, hold * every, inner)
-                if every > 1:
-                    word, count = patch_word(job, layer), positions(job.output)
-                    yield repeat_stage(job, 0, hold, word, count)
+                yield from window_stages(job, hold)
             else:
                 yield from _flat_stages(job, source, hold)
             if isinstance(work, Folding):
@@ -227,7 +222,7 @@ def _job_stages(job: Job, work: Work | None, pipeline: int | None, scores: bool)
                 core = work.graph, work.readout
                 yield from _core_stages(job, patch_word(job, layer), core, pipeline)
         case MaxPool() | SumPool():
-            yield _pool_stage(layer, source)
+            yield _pool_stage(job, layer)
         case Binarize() if turns == 1:
             core = binarize_core(layer, source)
             yield from _core_stages(job, word_of(source), core, None)
@@ -313,7 +308,8 @@ def _element(form: Format) -> dict[str, object]:
     return {"element_width": form.width, "element_signed": form.signed}
 
 
-def _pool_stage(layer: MaxPool | SumPool, source: Tensor) -> Stage:
+def _pool_stage(job: Job, layer: MaxPool | SumPool) -> Stage:
+    source, turns = job.inputs[0], job.turns
     if isinstance(layer, SumPool):
         options = sum_pool_options(layer, source)
     else:
@@ -324,12 +320,14 @@ def _pool_stage(layer: MaxPool | SumPool, source: Tensor) -> Stage:
             "stride": layer.stride,
             **_element(source.format),
         }
-    rows = Windows((source.shape[0], source.shape[1]), (1, layer.kernel[1]), (1, layer.stride[1]))
-    columns = Windows(rows.outputs, (layer.kernel[0], 1), (layer.stride[0], 1))
+    size, (down, along) = (source.shape[0], source.shape[1]), layer.stride
+    rows = Windows(size, (1, layer.kernel[1]), (1, along), turns=turns)
+    columns = Windows(rows.outputs, (layer.kernel[0], 1), (down, 1), turns=turns)
     paces = window_pace(rows, 1), window_pace(columns, 1)
     word = source.channels * source.format.width
     unit = type(layer).__name__
-    return Stage(top_name(layer.name), layer.name, unit, options, (word,), paces)
+    options = {**options, "turns": turns}
+    return Stage(top_name(job.name), job.name, unit, options, (word,), paces)
 
 
 def _element_stage(job: Job, pipeline: int | None) -> Stage:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..gateware.threshold import border_width
-from ..gateware.window import Windows
+from ..gateware.window import View, Windows
 from ..model import BinaryConv, Bipolar, LinearLayer, Tensor
 from ..plan.jobs import Job
 from ..plan.pace import Pace
@@ -20,6 +21,7 @@ __all__ = [
     "on_one_line",
     "patch_word",
     "repeat_stage",
+    "views_of",
     "window_pace",
     "window_stages",
     "windows_of",
@@ -34,6 +36,17 @@ def windows_of(options: Mapping[str, Any]) -> Windows:
     return Windows(**{name: options[name] for name in names if name in options})
 
 
+def views_of(options: Mapping[str, Any]) -> list[Windows]:
+    """Return the geometry of all windows on one line."""
+    return [
+        windows_of(options),
+        *(
+            windows_of({**options, "dilation": rates, "padding": around})
+            for rates, around, _ in options.get("more", ())
+        ),
+    ]
+
+
 def on_one_line(stages: Sequence[Stage]) -> list[Stage]:
     """Return the stages with one line of positions for windows that differ in dilation alone.
 
@@ -41,7 +54,7 @@ def on_one_line(stages: Sequence[Stage]) -> list[Stage]:
     """
     alike: dict[object, list[Stage]] = {}
     for stage in stages:
-        if stage.unit == "SlidingWindow":
+        if stage.unit == "SlidingWindow" and not stage.options["more"]:
             same = tuple(stage.options[name] for name in _SAME)
             outputs = int(stage.paces[0].emits.sum())
             alike.setdefault((stage.sources, outputs, same), []).append(stage)
@@ -66,7 +79,7 @@ def _line_stages(members: Sequence[Stage]) -> list[Stage]:
             for one in members[1:]
         ),
     }
-    geometries = [windows_of(one.options) for one in members]
+    geometries = views_of(options)
     # Windows are complete with the last of them, and stay for the slowest reader.
     last = max(geometries, key=lambda windows: windows.ahead)
     pace = window_pace(last, max(int(one.paces[0].hold.max()) for one in members))
@@ -90,42 +103,72 @@ def _line_stages(members: Sequence[Stage]) -> list[Stage]:
     return found
 
 
-def window_stages(
-    job: Job, layer: BinaryConv, source: Tensor, hold: int, turns: int
-) -> Iterator[Stage]:
-    """Yield the sliding window of a convolution over maps in turn, and padding it cannot mask.
+def window_stages(job: Job, hold: int) -> Iterator[Stage]:
+    """Yield what makes the patches of a convolution, a turn after the other.
 
-    A window stays for as many cycles as its core holds it.
+    That is the sliding window, with the padding before it that it cannot mask; then, where all
+    turns read one edge, what repeats its words. Where turns differ in dilation or padding, the
+    line has a window for each, of which every turn takes its own. A patch stays for as many
+    cycles as its core holds it.
     """
-    if layer.kernel == (1, 1) == layer.stride and not any(layer.padding):
-        return
-    name, word = top_name(job.name), word_of(source)
-    size, padding = (source.shape[0], source.shape[1]), layer.padding
-    filler = _filler(layer, source)
-    windows = Windows(size, layer.kernel, layer.stride, layer.dilation, padding, turns)
-    if not windows.masked:
+    layers = [layer for layer in job.layers if isinstance(layer, BinaryConv)]
+    layer, source, count = layers[0], job.inputs[0], job.output.size // job.output.channels
+    # Of the turns, those that come with the words of the edge, and those that read the same word.
+    inner = job.turns if len(job.sources[0]) > 1 else 1
+    every = job.turns // inner
+    views = [(one.dilation, one.padding, _classes(one, source)) for one in layers]
+    alike = len({view[:2] for view in views}) == 1
+    word = patch_word(job, layer) * (1 if alike else job.turns)
+    if layer.kernel != (1, 1) or layer.stride != (1, 1) or any(layer.padding):
+        yield from _line(job, layer, views[:1] if alike else views, hold * every, inner)
+    if every > 1:
+        yield repeat_stage(job, 0, hold, word, count)
+    if not alike:
+        name, options = f"{top_name(job.name)}_turn", {"word": word, "count": job.turns}
+        pace = Pace.even(count * job.turns, hold=hold, latency=0)
+        yield Stage(name, job.name, "Alternate", options, (word,), (pace,))
+
+
+def _line(
+    job: Job, layer: BinaryConv, views: Sequence[View], hold: int, turns: int
+) -> Iterator[Stage]:
+    """Yield the sliding window of maps in turn, of several views, and padding before it."""
+    source, (dilation, padding, border) = job.inputs[0], views[0]
+    name, word, filler = top_name(job.name), word_of(source), _filler(layer, source)
+    size = source.shape[0], source.shape[1]
+    geometries = [
+        Windows(size, layer.kernel, layer.stride, rates, around, turns)
+        for rates, around, _ in views
+    ]
+    if not geometries[0].masked:
         # Positions of all turns lie side by side.
         wide = size[0], size[1] * turns
         around = padding[0], padding[1] * turns, padding[2], padding[3] * turns
-        options = {"size": wide, "word": word, "padding": around, "filler": filler}
-        yield Stage(f"{name}_pad", job.name, "Pad", options, (word,), (_pad_pace(wide, around),))
+        pad = {"size": wide, "word": word, "padding": around, "filler": filler}
+        yield Stage(f"{name}_pad", job.name, "Pad", pad, (word,), (_pad_pace(wide, around),))
         size = size[0] + padding[0] + padding[2], size[1] + padding[1] + padding[3]
         padding = (0, 0, 0, 0)
-        windows = Windows(size, layer.kernel, layer.stride, layer.dilation, turns=turns)
-    borders = layer.border_classes(source)
+        geometries = [Windows(size, layer.kernel, layer.stride, dilation, turns=turns)]
     options = {
         "size": size,
         "word": word,
         "kernel": layer.kernel,
         "stride": layer.stride,
-        "dilation": layer.dilation,
+        "dilation": dilation,
         "padding": padding,
         "filler": filler,
-        "border": borders if borders.any() else None,
+        "border": border,
         "turns": turns,
+        "more": tuple(views[1:]),
     }
-    pace = window_pace(windows, hold)
+    pace = window_pace(max(geometries, key=lambda windows: windows.ahead), hold)
     yield Stage(f"{name}_window", job.name, "SlidingWindow", options, (word,), (pace,))
+
+
+def _classes(layer: BinaryConv, source: Tensor) -> NDArray[np.int64] | None:
+    """Return the border class of every output position, None where there is one alone."""
+    borders = layer.border_classes(source)
+    return borders if borders.any() else None
 
 
 def repeat_stage(job: Job, number: int, hold: int, word: int, count: int) -> Stage:

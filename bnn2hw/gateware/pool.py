@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Windows of a stream reduced channel by channel: their maximum, their sum."""
 
 from __future__ import annotations
@@ -6,7 +7,7 @@ from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,8 +32,10 @@ class _Pool(wiring.Component):
         Elements of a position.
     kernel, stride
         (vertical, horizontal).
-    element, row, result
+    shapes
         Shape of an element before, between and behind the two steps.
+    turns
+        Maps that take turns, a position of each.
 
     Attributes
     ----------
@@ -52,12 +55,15 @@ class _Pool(wiring.Component):
         kernel: tuple[int, int],
         stride: tuple[int, int],
         shapes: tuple[Shape, Shape, Shape],
+        turns: int,
     ) -> None:
         self._channels, self._shapes = channels, shapes
         words = [channels * shape.width for shape in shapes]
-        self._rows = SlidingWindow(size, words[0], (1, kernel[1]), stride=(1, stride[1]))
+        self._rows = SlidingWindow(
+            size, words[0], (1, kernel[1]), stride=(1, stride[1]), turns=turns
+        )
         self._columns = SlidingWindow(
-            self._rows.outputs, words[1], (kernel[0], 1), stride=(stride[0], 1)
+            self._rows.outputs, words[1], (kernel[0], 1), stride=(stride[0], 1), turns=turns
         )
         self.outputs = self._columns.outputs
         super().__init__(
@@ -75,8 +81,8 @@ class _Pool(wiring.Component):
         sinks = (self._rows.i, self._columns.i, self.o)
         payloads = (
             self.i.payload,
-            self._reduced(m, self._rows.o.p.data, 0),
-            self._reduced(m, self._columns.o.p.data, 1),
+            self._reduced(m, platform, self._rows.o.p.data, 0),
+            self._reduced(m, platform, self._columns.o.p.data, 1),
         )
         for source, sink, payload in zip(sources, sinks, payloads, strict=True):
             m.d.comb += [
@@ -86,17 +92,22 @@ class _Pool(wiring.Component):
             ]
         return m
 
-    def _reduced(self, m: Module, window: Value, step: int) -> Value:
+    def _reduced(self, m: Module, platform: object, window: Value, step: int) -> Value:
         """Return one element a channel of the words of a window, in the shape behind the step."""
         width = self._shapes[step].width
         count = len(window) // width
-        elements = [window.word_select(k, width) for k in range(count)]
+        # A slice of a signal is a slice; one of a slice goes through all bits of the word again.
+        words = Signal(len(window), name=f"{('row', 'column')[step]}_window")
+        m.d.comb += words.eq(window)
+        elements = [words.word_select(k, width) for k in range(count)]
         return Cat(
-            self._reduce(m, elements[channel :: self._channels], step, channel)
+            self._reduce(m, platform, elements[channel :: self._channels], step, channel)
             for channel in range(self._channels)
         )
 
-    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+    def _reduce(
+        self, m: Module, platform: object, elements: Sequence[Value], step: int, channel: int
+    ) -> Value:
         """Return one element of several, which are unsigned."""
         raise TypeError(f"{type(self).__name__} is abstract")
 
@@ -116,6 +127,8 @@ class MaxPool(_Pool):
         (vertical, horizontal).
     element_width, element_signed
         Format of an element.
+    turns
+        Maps that take turns, a position of each.
     """
 
     def __init__(
@@ -127,11 +140,14 @@ class MaxPool(_Pool):
         stride: tuple[int, int],
         element_width: int = 1,
         element_signed: bool = False,
+        turns: int = 1,
     ) -> None:
         shape = Shape(element_width, element_signed)
-        super().__init__(size, channels, kernel, stride, (shape, shape, shape))
+        super().__init__(size, channels, kernel, stride, (shape, shape, shape), turns)
 
-    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+    def _reduce(
+        self, m: Module, platform: object, elements: Sequence[Value], step: int, channel: int
+    ) -> Value:
         if self._shapes[step] == unsigned(1):
             return reduce(or_, elements)
         return reduce(self._maximum, elements)
@@ -160,6 +176,8 @@ class SumPool(_Pool):
         Interval of an element as it comes; bits are 0 and 1.
     bipolar
         Whether elements are bits that stand for +1 and -1.
+    turns
+        Maps that take turns, a position of each.
     """
 
     def __init__(
@@ -172,6 +190,7 @@ class SumPool(_Pool):
         low: int = 0,
         high: int = 1,
         bipolar: bool = False,
+        turns: int = 1,
     ) -> None:
         taps = kernel[0] * kernel[1]
         self._scale, self._offset = (1, -taps) if bipolar else (0, 0)
@@ -183,9 +202,11 @@ class SumPool(_Pool):
                 (taps * high << self._scale) + self._offset,
             ),
         )
-        super().__init__(size, channels, kernel, stride, shapes)
+        super().__init__(size, channels, kernel, stride, shapes, turns)
 
-    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+    def _reduce(
+        self, m: Module, platform: object, elements: Sequence[Value], step: int, channel: int
+    ) -> Value:
         shape, shift = self._shapes[step], self._scale * step
         terms = [Term(shape, shift=shift, start=k * shape.width) for k in range(len(elements))]
         total = SignedSum(
@@ -195,6 +216,6 @@ class SumPool(_Pool):
             size=len(Cat(elements)),
             shallow=True,
         )
-        m.submodules[f"{('row', 'column')[step]}{channel}"] = total
+        m.submodules[f"{('row', 'column')[step]}{channel}"] = total.within(platform)
         m.d.comb += total.data.eq(Cat(elements))
         return Value.cast(total.o)

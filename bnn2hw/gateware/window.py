@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .threshold import border_width
 
-__all__ = ["Pad", "SlidingWindow", "Windows"]
+__all__ = ["Pad", "SlidingWindow", "View", "Windows"]
 
 # A delay of so many slots is a memory, a shorter one a chain of registers: LUT RAM is 16 deep.
 _MEMORY_SLOTS = 16
@@ -126,7 +126,8 @@ class Windows:
         return np.roll(starts.reshape(-1), self.ahead)
 
 
-View = tuple[tuple[int, int], tuple[int, int, int, int], "NDArray[np.int64] | None"]
+View = tuple[tuple[int, int], tuple[int, int, int, int], NDArray[np.int64] | None]
+"""Dilation, padding and border classes of a window."""
 
 
 class SlidingWindow(wiring.Component):

@@ -7,8 +7,9 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .multiplexer import selected
+from .turns import Turn
 
-__all__ = ["Fifo", "Gather", "Repeat", "Slice", "Split"]
+__all__ = ["Alternate", "Fifo", "Gather", "Repeat", "Slice", "Split"]
 
 
 def _ports(i: Shape | int, o: Shape | int) -> dict[str, wiring.Member]:
@@ -149,6 +150,44 @@ class Repeat(wiring.Component):
         ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += turn.eq(Mux(last, 0, turn + 1))
+        return m
+
+
+class Alternate(wiring.Component):
+    """A part of every word: of the first word the first part, of the next the second, in turn.
+
+    Throughput one beat a cycle; latency none.
+
+    Parameters
+    ----------
+    word
+        Bits of a word.
+    count
+        Parts of a word, of equal size, the first at the LSB.
+
+    Members
+    -------
+    i : stream of ``unsigned(word)``
+    o : stream of ``unsigned(word // count)``
+    """
+
+    def __init__(self, word: int, count: int) -> None:
+        assert word % count == 0
+        self._count = count
+        super().__init__(_ports(word, word // count))
+
+    def elaborate(self, platform: object) -> Module:
+        """Return a multiplexer and whose turn it is."""
+        m = Module()
+        bits = len(self.o.payload)
+        turn = Turn(m, self._count, self.o.valid & self.o.ready)
+        m.d.comb += [
+            self.o.valid.eq(self.i.valid),
+            self.o.payload.eq(
+                turn.choose([self.i.payload.word_select(k, bits) for k in range(self._count)])
+            ),
+            self.i.ready.eq(self.o.ready),
+        ]
         return m
 
 

@@ -23,8 +23,10 @@ from ..model import (
     Integer,
     Layer,
     LinearLayer,
+    MaxPool,
     Network,
     Quantize,
+    SumPool,
     Tensor,
     Threshold,
 )
@@ -217,13 +219,15 @@ def _job(layers: Sequence[Layer], network: Network) -> Job:
     )
 
 
-_FORM = ("kind", "inputs", "weights", "windows", "padding value", "threshold", "levels")
+_FORM = (
+    "kind", "inputs", "weights", "windows", "border classes", "padding value", "threshold", "levels"
+)  # fmt: skip
 
 
 def _form(layer: Layer, network: Network) -> tuple[object, ...]:
     """Return what layers that take turns have in common, as _FORM names it."""
-    if not isinstance(layer, Affine | Binarize | BinaryConv | BinaryDense | Quantize):
-        # It keeps something from position to position, or is no layer of a base.
+    if not isinstance(layer, Affine | Binarize | LinearLayer | MaxPool | Quantize | SumPool):
+        # No layer of a base.
         return layer.name, *[None] * (len(_FORM) - 1)
     weights = layer.weights if isinstance(layer, BinaryConv | BinaryDense) else None
     conv = layer if isinstance(layer, BinaryConv) else None
@@ -231,11 +235,27 @@ def _form(layer: Layer, network: Network) -> tuple[object, ...]:
         type(layer),
         [(source.shape, type(source.format)) for source in network.sources(layer)],
         None if weights is None else weights.shape,
-        None if conv is None else (conv.stride, conv.padding, conv.dilation, conv.groups),
+        _windows(layer, network.source(layer)),
+        None if conv is None else len(conv.valid_taps(network.source(conv))),
         None if conv is None else conv.padding_value,
         isinstance(layer, LinearLayer) and layer.threshold is None,
         layer.count if isinstance(layer, Quantize) else None,
     )
+
+
+def _windows(layer: Layer, source: Tensor) -> object:
+    """Return what windows have in common that slide over positions in turn.
+
+    They may differ in dilation and padding, as long as padding needs no positions of its own.
+    """
+    if isinstance(layer, MaxPool | SumPool):
+        return layer.kernel, layer.stride
+    if not isinstance(layer, BinaryConv):
+        return None
+    size = source.shape[:2]
+    outputs = layer.output_size(*size)
+    masked = all((n - 1) * s < m for n, s, m in zip(outputs, layer.stride, size, strict=True))
+    return layer.stride, layer.groups, outputs, masked or (layer.padding, layer.dilation)
 
 
 def _holding(tensors: Sequence[Tensor]) -> Tensor:

@@ -283,6 +283,7 @@ TURN_MUTANTS = {
                              "((k * d - p) * turns + (turns > 1)"),
     "window_of_one_turn": ("window", "for turn in range(turns)]", "for turn in range(1)]"),
     "repeat_too_few": ("words", "last.eq(turn == self._count - 1)", "last.eq(1)"),
+    "alternate_of_the_first": ("words", "word_select(k, bits) for", "word_select(0 * k, bits) for"),
     "slice_of_the_first": ("words", "for at in range(start,", "for at in range(0 * start,"),
     "slice_keeps_top_bits": ("words", "range(at, at + kept)",
                              "range(at + width - kept, at + width)"),

@@ -10,6 +10,7 @@ import pytest
 from amaranth.sim import Simulator
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from bnn2hw.emit.streams import sum_pool_options
 from bnn2hw.emit.vectors import pack_words
@@ -88,29 +89,37 @@ def test_a_fifo_holds_its_depth(depth: int) -> None:
     assert taken == [1] * depth + [0] * 5
 
 
+def in_turn(maps: NDArray[np.int64], turns: int) -> NDArray[np.int64]:
+    """Return the positions of maps, of which so many take turns, position by position."""
+    frames = maps.reshape(-1, turns, maps[0].size // maps.shape[-1], maps.shape[-1])
+    return frames.swapaxes(1, 2).reshape(-1, maps.shape[-1])
+
+
 @given(
     st.tuples(st.integers(1, 6), st.integers(1, 6)),
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.integers(1, 3),
+    st.integers(1, 3),
     formats,
     stalls,
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_pool(
     size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], channels: int,
-    form: Any, stall: float,
+    turns: int, form: Any, stall: float,
 ) -> None:  # fmt: skip
     assume(kernel[0] <= size[0] and kernel[1] <= size[1])
     layer = MaxPoolLayer("pool", ("input",), kernel, stride)
     network = Network("n", Tensor((*size, channels), form), (layer,))
     low = 0 if form is BIPOLAR else form.low
-    images = np.random.default_rng(0).integers(low, form.high + 1, (3, *size, channels))
-    expected = run(network, images)["pool"].reshape(-1, channels).astype(np.int64)
+    images = np.random.default_rng(0).integers(low, form.high + 1, (3 * turns, *size, channels))
+    expected = in_turn(run(network, images)["pool"].astype(np.int64), turns)
     pool = MaxPool(
-        size, channels, kernel, stride=stride, element_width=form.width, element_signed=form.signed
-    )
-    words = pack_words(images.reshape(-1, channels), form.width)
+        size, channels, kernel, stride=stride, element_width=form.width,
+        element_signed=form.signed, turns=turns,
+    )  # fmt: skip
+    words = pack_words(in_turn(images, turns), form.width)
     trace = send_words(pool, words, len(expected), stall=stall)
     assert trace.words == pack_words(expected, form.width)
     assert stall or trace.cycles[-1] <= len(words) + 2
@@ -121,23 +130,24 @@ def test_pool(
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.integers(1, 2),
+    st.integers(1, 2),
     formats,
     stalls,
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_sum_pool(
     size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], channels: int,
-    form: Any, stall: float,
+    turns: int, form: Any, stall: float,
 ) -> None:  # fmt: skip
     assume(kernel[0] <= size[0] and kernel[1] <= size[1])
     layer = SumPoolLayer("pool", ("input",), kernel, stride)
     network = Network("n", Tensor((*size, channels), form), (layer,))
     low = 0 if form is BIPOLAR else form.low
-    images = np.random.default_rng(0).integers(low, form.high + 1, (3, *size, channels))
+    images = np.random.default_rng(0).integers(low, form.high + 1, (3 * turns, *size, channels))
     images[0], images[1] = low, form.high
-    expected = run(network, images)["pool"].reshape(-1, channels).astype(np.int64)
-    pool = SumPool(**sum_pool_options(layer, network.input))
-    words = pack_words(images.reshape(-1, channels), form.width)
+    expected = in_turn(run(network, images)["pool"].astype(np.int64), turns)
+    pool = SumPool(**sum_pool_options(layer, network.input), turns=turns)
+    words = pack_words(in_turn(images, turns), form.width)
     trace = send_words(pool, words, len(expected), stall=stall)
     assert trace.words == pack_words(expected, network.tensors["pool"].format.width)
     assert stall or trace.cycles[-1] <= len(words) + 2

@@ -13,7 +13,7 @@ from bnn2hw.errors import PlanError
 from bnn2hw.gateware.affine import AffineUnit
 from bnn2hw.gateware.network_core import NetworkCore
 from bnn2hw.gateware.quantize import QuantizeUnit
-from bnn2hw.gateware.words import Fifo, Repeat, Slice
+from bnn2hw.gateware.words import Alternate, Fifo, Repeat, Slice
 from bnn2hw.golden import run
 from bnn2hw.golden.streams import affine
 from bnn2hw.model import BIPOLAR, Affine, Binarize, Integer, Network, Quantize, Tensor, Threshold
@@ -101,6 +101,7 @@ def test_weights_that_grow_too_wide_are_refused() -> None:
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 def test_words_repeated_and_cut(stall: float) -> None:
     assert send_words(Repeat(4, 3), [5, 9], 6, stall=stall).words == [5, 5, 5, 9, 9, 9]
+    assert send_words(Alternate(12, 3), [0x321] * 5, 5, stall=stall).words == [1, 2, 3, 1, 2]
     cut = NetworkCore([("cut", Slice(16, 4, 2, 5, 3), ("",)), ("held", Fifo(6), ("cut",))])
     words = [(word >> 4 & 7) | (word >> 9 & 7) << 3 for word in (0x7BDF, 0xFFFF, 0x1230)]
     assert send_words(cut, [0x7BDF, 0xFFFF, 0x1230], 3, stall=stall).words == words

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bnn2hw.errors import PlanError, UsageError
-from bnn2hw.model import BaseGroup, BinaryConv, Integer, LinearLayer, Network
+from bnn2hw.model import Affine, BaseGroup, BinaryConv, Integer, LinearLayer, Network, Tensor
 from bnn2hw.plan import plan_layer
 from bnn2hw.plan.folding import fold_job
 from bnn2hw.plan.jobs import joined, linear_jobs, network_jobs, side_by_side, with_joined
@@ -89,10 +89,31 @@ def changed(network: Network, name: str, **options: object) -> Network:
     return replace(network, layers=tuple(layers))
 
 
-def test_bases_that_differ_are_refused() -> None:
+def test_bases_may_differ_in_dilation_where_padding_needs_no_positions() -> None:
     network = Groupnet(variant="lbd", dilations=(1, 1, 2), strides=(1,)).build()
-    with pytest.raises(PlanError, match=r"conv1_base0.*conv1_base2: they differ in their windows"):
-        network_jobs(network, 1)
+    assert max(job.turns for job in network_jobs(network, 1)) == 3
+    # Padding with zeros: of three rows a window of rate 1 meets all, one of rate 2 only some.
+    zeros = network
+    for k in range(3):
+        zeros = changed(zeros, f"block0_conv1_base{k}", padding_value=0)
+    with pytest.raises(PlanError, match=r"conv1_base2: they differ in their border classes"):
+        network_jobs(zeros, 1)
+    # A map that grows has windows without an origin on it.
+    weights = np.zeros((2, 3, 3, 1), np.uint8)
+    convs = [
+        BinaryConv(f"base{k}", ("input",), weights, padding=(k + 1,) * 4, dilation=(k, k))
+        for k in (1, 2)
+    ]
+    total = Affine(
+        "sum", ("base1", "base2"), np.ones((2, 1), int), np.array([0]), 0, Integer(-18, 18)
+    )
+    group = BaseGroup("group", (("base1",), ("base2",)), "sum")
+    grown = Network("n", Tensor((4, 4, 1), Integer(0, 1)), (*convs, total), groups=(group,))
+    with pytest.raises(PlanError, match=r"base1: takes no .* base2: they differ in their windows"):
+        network_jobs(grown, 1)
+
+
+def test_bases_that_differ_are_refused() -> None:
     network = Groupnet(strides=(1,)).build()
     layer = network.layer("block0_base1_conv2")
     assert isinstance(layer, BinaryConv)
