@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -183,7 +184,7 @@ def test_every_device_that_is_placed_has_a_capacity() -> None:
         ({"device": "ecp5-25k", "max_luts": 0}, "0 LUTs hold nothing"),
     ],
 )
-def test_goals_that_make_no_sense(options: dict[str, object], message: str) -> None:
+def test_goals_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Goal(**options)
 
@@ -200,7 +201,7 @@ def test_goals_that_make_no_sense(options: dict[str, object], message: str) -> N
     ],
 )
 def test_options_that_do_not_go_together(
-    options: dict[str, object], message: str, tmp_path: Path
+    options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
         generate_network(tiny_network(), out=tmp_path / "out", **options)

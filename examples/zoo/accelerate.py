@@ -1,13 +1,14 @@
 """Compile a real network of the zoo into streaming hardware and run real images through it.
 
-    python examples/zoo/accelerate.py tfc --interval 64 --images 10000 --device ecp5-25k
-    python examples/zoo/accelerate.py tfc --pipeline 4 --images 10000 --device ecp5-85k
-    python examples/zoo/accelerate.py lfc --interval 2100 --images 1000 --device ecp5-85k
-    python examples/zoo/accelerate.py cnv --interval 32400 --images 64 --device ecp5-85k
+    python examples/zoo/accelerate.py tfc --device ecp5-25k --interval 64 --images 10000
+    python examples/zoo/accelerate.py tfc --device ecp5-85k --pipeline 4 --images 10000
+    python examples/zoo/accelerate.py lfc --device ecp5-85k --interval 2100 --images 1000
+    python examples/zoo/accelerate.py cnv --device ecp5-85k --interval 32400 --images 64
 
-Every image goes through the compiled simulation of the hardware; every answer is compared with
-the golden model, and the golden model's with the predictions that came with the network. Places
-and routes on the devices named with --device.
+Without an interval every layer is spatial, a position a cycle, of plans for the device. Every image
+goes through the compiled simulation of the hardware; every answer is compared with the golden
+model, and the golden model's with the predictions that came with the network. Places and routes
+where a device is named.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from bnn2hw import api
 from bnn2hw.golden import predict
 from bnn2hw.model import Network, Samples
+from bnn2hw.plan.devices import CAPACITIES
 from bnn2hw.report.synthesis import placement_text
 
 HERE = Path(__file__).parent
@@ -58,11 +60,10 @@ def load(name: str, count: int, zoo: Path) -> tuple[Network, NDArray[np.int64]]:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Run a network of the zoo on its hardware.")
     parser.add_argument("network", choices=sorted(ARCHIVES))
+    parser.add_argument("--device", choices=CAPACITIES)
     parser.add_argument("--interval", type=int, help="cycles an image; spatial if left out")
-    parser.add_argument("--pipeline", type=int, default=2, help="adder levels between registers")
+    parser.add_argument("--pipeline", type=int, help="adder levels between registers")
     parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--device", action="append", default=[])
-    parser.add_argument("--clock", type=float, help="MHz to aim at; of the device if left out")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     network, expected = load(options.network, options.images, ZOO)
@@ -71,9 +72,11 @@ def main(arguments: list[str]) -> None:
     found = predict(network, network.samples.images)
     assert (found == expected[: len(found)]).all(), "the golden model differs from the zoo"
     right = int((found == network.samples.labels).sum())
+    device, spatial = options.device, options.interval is None
     build = api.generate_network(
-        network, interval=options.interval, pipeline=options.pipeline, out=options.out,
-        progress=print,
+        network, interval=options.interval, device=None if spatial else device,
+        target=CAPACITIES[device].family if spatial and device else None,
+        pipeline=options.pipeline, out=options.out, progress=print,
     )  # fmt: skip
     result = api.simulate_network(build.directory, images=len(found), progress=print)
     print(
@@ -81,7 +84,7 @@ def main(arguments: list[str]) -> None:
         f"{result.interval} cycles an image, latency {result.latency} cycles, "
         f"{result.frames_per_second:.0f} images/s in simulation"
     )
-    placed = api.place(build.directory, options.device, clock=options.clock, progress=print)
+    placed = api.place(build.directory, [device] if device else [], progress=print)
     print(placement_text([item.to_json() for item in placed]))
 
 
