@@ -68,14 +68,19 @@ def main() -> None:
         "layer", "target", "design", "LUTs + carries", "of da4ml", "of direct", "cells deep",
         "plan s", "peak MiB",
     ]  # fmt: skip
-    text = Table(headers, rows, left=(0, 1, 2)).markdown()
+    put_table(MARKER, Table(headers, rows, left=(0, 1, 2)).markdown(), options.docs)
+
+
+def put_table(marker: str, text: str, docs: bool) -> None:
+    """Print a table, and put it into docs/area.md after its marker where that is asked for."""
     print(text)
-    if options.docs:
+    if docs:
         path = ROOT / "docs" / "area.md"
-        head, _, rest = path.read_text(encoding="utf-8").partition(MARKER)
+        head, _, rest = path.read_text(encoding="utf-8").partition(marker)
         lines = rest.lstrip("\n").splitlines(keepends=True)
-        after = "".join(line for line in lines if not line.startswith("|"))
-        path.write_text(f"{head}{MARKER}\n\n{text}\n{after.lstrip()}", encoding="utf-8")
+        while lines and lines[0].startswith("|"):
+            lines.pop(0)
+        path.write_text(f"{head}{marker}\n\n{text}\n{''.join(lines).lstrip()}", encoding="utf-8")
 
 
 def table_rows(case: str, target: str) -> Iterator[list[str]]:

@@ -436,7 +436,7 @@ def synthesise(
         direct = _direct(path, progress) if baseline else None
         for target in dict.fromkeys(targets):
             progress(f"{name}: Yosys for {target}")
-            result = _synthesise(path, target)
+            result = _synthesise(path, target, progress=progress)
             if direct is not None:
                 progress(f"{name}: Yosys for {target}, direct plan")
             other = None if direct is None else _synthesise(direct, target)

@@ -158,6 +158,7 @@ class LayerFiles:
             "latency_cycles": hardware.latency,
             "patches_per_cycle": 1,
             "pipeline": self.pipeline,
+            "blocks": hardware.blocks,
             "plan": {"method": self.plan.method, **self.cost},
             "vectors": {
                 kind: self.vectors.kinds.count(kind) for kind in ("corner", "real", "random")

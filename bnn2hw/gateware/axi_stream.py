@@ -49,6 +49,7 @@ class AxiStreamLayer(wiring.Component):
         self.latency = self._core.latency
         self.level = self._core.level
         self.classes = self._core.classes
+        self.blocks = self._core.blocks
         members = {"s_axis_tdata": In(padded(len(self._core.i.p.data)))}
         if self.classes > 1:
             members["s_axis_tuser"] = In(border_width(self.classes))

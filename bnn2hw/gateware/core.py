@@ -70,6 +70,8 @@ class LayerCore(wiring.Component):
         Adder levels from input to output.
     classes
         Border classes.
+    blocks
+        Names of the submodules that a big netlist is made of (see :class:`.BitNetlist`).
 
     Members
     -------
@@ -109,6 +111,7 @@ class LayerCore(wiring.Component):
             self._lower_netlist(graph)
         else:
             self._lower_graph(graph)
+        self.blocks: list[str] = [] if self._netlist is None else self._netlist.blocks
         self._read = readout.value.tolist()
         self._output = self._make_output(readout)
         levels = [self._values[number].level for number in self._read if number >= 0]

@@ -1,8 +1,9 @@
 """Yosys on a build directory, and what its reports say."""
 
+from .layer import synthesise
 from .network import NetworkSynthesis, synthesise_network
 from .place import DEVICES, Placement, place_and_route
-from .run import SynthesisResult, check_targets, synthesise
+from .run import SynthesisResult, check_targets
 
 __all__ = [
     "DEVICES",

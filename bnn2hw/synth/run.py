@@ -1,25 +1,20 @@
-"""Running a layer's synthesis scripts, and reading their figures."""
+"""What runs of Yosys give, and what is kept of them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from ..emit.manifest import read_manifest
 from ..emit.templates import synthesis_targets
-from ..errors import BuildError, SynthesisError, ToolError, UsageError
-from ..toolchain import find_yosys
-from .cells import LUT_SIZES, CellCounts, count_cells
+from ..errors import SynthesisError, UsageError
+from .cells import CellCounts
 
 __all__ = [
     "SynthesisResult",
@@ -29,7 +24,6 @@ __all__ = [
     "longest_path",
     "read_results",
     "read_source",
-    "synthesise",
     "write_atomically",
 ]
 
@@ -47,7 +41,8 @@ class SynthesisResult:
     cells
         Cells by kind.
     levels
-        Cells on the longest path between registers; None where Yosys gives none.
+        Cells on the longest path between registers; None where Yosys gives none, and of what was
+        synthesised in parts.
     seconds
         Time that Yosys took; 0 where an earlier run of the same content served.
     yosys
@@ -90,56 +85,6 @@ def check_targets(targets: Sequence[str]) -> None:
             raise UsageError(f"there is no target {target!r}", remedy=f"use {', '.join(known)}")
 
 
-def synthesise(directory: Path, target: str, *, timeout: float | None = None) -> SynthesisResult:
-    """Synthesise a layer for a target; the figures also land in ``results/``.
-
-    Parameters
-    ----------
-    directory
-        The directory of the layer.
-    target
-        Name of a script in its ``synth/``.
-    timeout
-        Seconds that Yosys may take; None for as long as it needs.
-
-    Raises
-    ------
-    BuildError
-        If this is no layer's directory, or it cannot be written.
-    SynthesisError
-        If there is no such target, or Yosys fails or takes too long.
-    """
-    manifest = read_manifest(directory, "layer")
-    layer, top = str(manifest["layer"]), manifest["top"]
-    results = directory / "results"
-    yosys = find_yosys()
-    version = f"{yosys.version} ({yosys.kind})"
-    script, verilog = read_source(directory, target, f"{top}.v", layer)
-    digest = hashlib.sha256("\0".join([verilog, script, version]).encode()).hexdigest()
-    try:
-        results.mkdir(exist_ok=True)
-        kept = results / f"{target}.figures.json"
-        figures, seconds = earlier(kept, digest, cells=dict, levels=int | None), 0.0
-        if figures is None:
-            start = time.perf_counter()
-            figures = _run(directory, layer, top, target, script, timeout)
-            seconds = time.perf_counter() - start
-            text = json.dumps({"content": digest, "yosys": version, **figures}, indent=2)
-            write_atomically(kept, text + "\n")
-    except OSError as error:
-        raise BuildError(
-            f"cannot write results: {error.strerror}", file=results, layer=layer
-        ) from None
-    return SynthesisResult(
-        target=target,
-        script=abc_script(script),
-        cells=count_cells(figures["cells"], LUT_SIZES.get(target, 0)),
-        levels=figures["levels"],
-        seconds=seconds,
-        yosys=version,
-    )
-
-
 def read_results(path: Path, **kinds: type | UnionType) -> dict[str, Any] | None:
     """Return what an earlier run left; None where it is not there, broken or not of these kinds.
 
@@ -164,27 +109,6 @@ def earlier(path: Path, digest: str, **kinds: type | UnionType) -> dict[str, Any
     """Return the figures of an earlier run on the same content, as :func:`read_results` does."""
     found = read_results(path, content=str, **kinds)
     return found if found is not None and found["content"] == digest else None
-
-
-def _run(
-    directory: Path, layer: str, top: str, target: str, script: str, timeout: float | None
-) -> dict[str, Any]:
-    """Run a script on a copy of the Verilog and return cells by type and levels."""
-    log = directory / "results" / f"{target}.log"
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        (work / "results").mkdir()
-        shutil.copy(directory / f"{top}.v", work)
-        try:
-            log.write_text(find_yosys().run(script, work, timeout), encoding="utf-8")
-        except ToolError as error:
-            raise SynthesisError(f"target {target}: {error.what}", layer=layer) from None
-        statistics = json.loads((work / "results" / f"{target}.json").read_text())
-        levels = longest_path((work / "results" / f"{target}.ltp").read_text())
-    return {
-        "cells": dict(sorted(statistics["design"]["num_cells_by_type"].items())),
-        "levels": levels,
-    }
 
 
 def read_source(directory: Path, target: str, source: str, layer: str) -> tuple[str, str]:

@@ -1,14 +1,14 @@
-"""A network's RTLIL as its stages and what joins them, each a text of its own."""
+"""RTLIL as parts and what joins them: stages of a network, or blocks of a layer."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import SynthesisError
 
-__all__ = ["PART", "Part", "split_network"]
+__all__ = ["PART", "Part", "split_design"]
 
 # What the top module of every part is called, so that equal parts are equal texts.
 PART = "part"
@@ -20,19 +20,19 @@ _PORT = re.compile(r"^  wire .*\b(?:input|output) +\d+ .*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a network that is synthesised alone.
+    """A piece of a design that is synthesised alone.
 
     Attributes
     ----------
     name
-        Name of the stage; empty for what joins the stages.
+        Name of the stage or block; empty for what joins them.
     module
-        Name of its module in the network.
+        Name of its module in the design.
     text
         RTLIL of the module, called :data:`PART`, and of all below it. It depends on nothing
         around it, and so tells equal parts from others.
     boxes
-        Modules of the stages, which are black boxes in what joins them.
+        Modules of the other parts, which are black boxes in what joins them.
     """
 
     name: str
@@ -41,33 +41,39 @@ class Part:
     boxes: frozenset[str] = frozenset()
 
 
-def split_network(text: str, top: str, stages: Collection[str]) -> list[Part]:
-    """Return the stages of a network, and last what joins them.
+def split_design(
+    text: str, top: str, names: Collection[str], path: Sequence[str] = ("core",)
+) -> list[Part]:
+    """Return the parts of a design, and last what joins them.
 
     Parameters
     ----------
     text
-        RTLIL of the network, as :func:`bnn2hw.emit.verilog.to_rtlil` writes it.
+        RTLIL of the design, as :func:`bnn2hw.emit.verilog.to_rtlil` writes it.
     top
         Name of its module.
-    stages
-        Names of the stages: of their instances in the module that ``core`` is an instance of.
+    names
+        Names of the parts: of their instances in the module at the end of the path.
+    path
+        Names of instances, from the top on down.
 
     Raises
     ------
     SynthesisError
-        If the text holds no such network.
+        If the text holds no such design.
     """
     modules = {match[1]: match[2] for match in _MODULE.finditer(text)}
-    core = _instances(modules.get(top, "")).get("core", "")
+    holder = top
+    for instance in path:
+        holder = _instances(modules.get(holder, "")).get(instance, "")
     found = {
         name: module
-        for name, module in _instances(modules.get(core, "")).items()
-        if name in stages and module in modules
+        for name, module in _instances(modules.get(holder, "")).items()
+        if name in names and module in modules
     }
-    if set(found) != set(stages):
+    if set(found) != set(names):
         raise SynthesisError(
-            f"its RTLIL holds no module {top} with these stages", remedy="generate the build again"
+            f"its RTLIL holds no module {top} with these parts", remedy="generate the build again"
         )
     parts = [Part(name, module, _closure(modules, module)) for name, module in found.items()]
     boxes = {

@@ -20,7 +20,7 @@ from bnn2hw.emit.manifest import read_manifest
 from bnn2hw.errors import BuildError, SynthesisError, UsageError
 from bnn2hw.model import BIPOLAR, Argmax, BinaryDense, Network, Tensor, Threshold, load
 from bnn2hw.synth.network import netlist_file
-from bnn2hw.synth.split import PART, split_network
+from bnn2hw.synth.split import PART, split_design
 from bnn2hw.toolchain import Yosys, find_yosys
 from bnn2hw.verify import layer_inputs
 from bnn2hw.verify.network import build_harness
@@ -155,14 +155,14 @@ def test_parts_depend_on_nothing_around_them(tmp_path: Path) -> None:
         directory = generate(tmp_path / name, source)
         manifest = read_manifest(directory, "network")
         stages = [stage["name"] for stage in manifest["stages"]]
-        parts = split_network((directory / "net.il").read_text(), "net", stages)
+        parts = split_design((directory / "net.il").read_text(), "net", stages)
         assert [part.name for part in parts[:-1]] == stages
         assert all(part.text.startswith(f"module \\{PART}\n") for part in parts)
         texts[name] = {part.name: part.text for part in parts}
     assert [k for k in texts["a"] if texts["a"][k] != texts["b"][k]] == ["out"]
     assert texts["a"]["one"] == texts["a"]["two"]
-    with pytest.raises(SynthesisError, match="holds no module net with these stages; generate"):
-        split_network((tmp_path / "a" / "net" / "net.il").read_text(), "net", [*stages, "more"])
+    with pytest.raises(SynthesisError, match="holds no module net with these parts; generate"):
+        split_design((tmp_path / "a" / "net" / "net.il").read_text(), "net", [*stages, "more"])
 
 
 def test_public_and_private_names_of_one_sound_do_not_meet(tmp_path: Path) -> None:

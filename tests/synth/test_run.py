@@ -13,6 +13,7 @@ import bnn2hw
 from bnn2hw.emit.manifest import manifest_text
 from bnn2hw.emit.templates import synthesis_scripts, synthesis_targets, write_texts
 from bnn2hw.errors import BuildError, SynthesisError, UsageError
+from bnn2hw.plan import netlist_parts
 from bnn2hw.synth import synthesise
 from tests.helpers import dense_network, generate
 
@@ -157,3 +158,28 @@ def test_a_popcount_ends_in_time_on_every_target_and_reuse_is_smaller(tmp_path: 
         assert direct is not None
         assert area < 0.5 * direct, item.result.target
         assert item.result.cells.flip_flops == 13  # one a channel, and valid
+
+
+def test_blocks_of_a_layer_are_synthesised_apart_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netlist_parts, "PART_LUTS", 130)
+    network = dense_network(60, 12)
+    directory = generate(network, tmp_path, plan="rowtree", pipeline=3).directory / "fc"
+    manifest = json.loads((directory / "manifest.json").read_text())
+    told: list[str] = []
+    result = synthesise(directory, "lut6", progress=told.append)
+    assert f"{len(manifest['blocks']) + 1} of {len(manifest['blocks']) + 1} different" in told[0]
+    assert len(manifest["blocks"]) > 1
+    assert abs(result.luts - manifest["plan"]["luts"]) < 0.03 * result.luts
+    assert result.cells.flip_flops > 3 * 12
+    assert result.levels is None
+    again = synthesise(directory, "lut6", progress=lambda text: pytest.fail(text))
+    assert (again.seconds, again.cells) == (0.0, result.cells)
+    # an interrupted run goes on: one block is made anew, the others are kept
+    kept = sorted((directory / "results" / "stages").glob("*.json"))
+    kept[0].unlink()
+    (directory / "results" / "lut6.figures.json").unlink()
+    told.clear()
+    assert synthesise(directory, "lut6", progress=told.append).cells == result.cells
+    assert "1 of " in told[0]
