@@ -171,7 +171,7 @@ def test_blocks_of_a_layer_are_synthesised_apart_and_kept(
     result = synthesise(directory, "lut6", progress=told.append)
     assert f"{len(manifest['blocks']) + 1} of {len(manifest['blocks']) + 1} different" in told[0]
     assert len(manifest["blocks"]) > 1
-    assert abs(result.luts - manifest["plan"]["luts"]) < 0.03 * result.luts
+    assert abs(result.luts - manifest["plan"]["luts"]) < 0.1 * result.luts
     assert result.cells.flip_flops > 3 * 12
     assert result.levels is None
     again = synthesise(directory, "lut6", progress=lambda text: pytest.fail(text))
