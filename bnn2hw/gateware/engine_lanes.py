@@ -68,12 +68,15 @@ class SelectLanes(_Lanes):
     """Lanes that select an entry of the table by their index."""
 
     def __init__(self, program: EngineProgram) -> None:
-        super().__init__(program, program.entries * program.entry_width)
+        super().__init__(program, program.entries * program.slot_width)
 
     def _value(self, m: Module, lane: int, weights: Value) -> tuple[Value, Value]:
-        width = self._program.entry_width
+        program = self._program
+        width = program.entry_width
         entry = Signal(width, name=f"entry{lane}")
-        m.d.comb += entry.eq(select_tree(self.bank, weights, width))
+        known = Const(program.unit & 1, program.known_bits)
+        slot = select_tree(self.bank, weights, program.slot_width)
+        m.d.comb += entry.eq(Cat(known, slot))
         if not self._program.closed:
             return entry, Const(0, 1)
         sign = weights[self._program.index_bits - 1]

@@ -158,7 +158,8 @@ class _ItemUnit(wiring.Component):
 class KernelTables(_ItemUnit):
     """The table of each pixel: the dot products of its word with all kernels of the subset.
 
-    ``kernel_units`` of them a cycle. ``o`` holds ``entries`` signed sums of ``entry_width`` bits.
+    ``kernel_units`` of them a cycle. ``o`` holds ``entries`` signed sums without the bits
+    that are known.
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ class KernelTables(_ItemUnit):
                 unit.rows.eq(rows),
                 unit.kernel.eq(subset.data.word_select(k, self._program.unit)),
             ]
-            sums.append(unit.o)
+            sums.append(unit.o[self._program.known_bits :])
         return Cat(*sums)
 
 

@@ -177,10 +177,21 @@ class EngineProgram:
         return interval_width(-self.unit * self.magnitude, self.unit * self.magnitude)
 
     @property
+    def known_bits(self) -> int:
+        """Return the least bits of an entry that all have in common: one where bits all count.
+
+        A sum of elements +1 and -1 is as odd as there are elements.
+        """
+        return int(self.bits and not self.masked)
+
+    @property
     def slot_width(self) -> int:
-        """Return the bits of a bank's slot: of an entry, or of a word with its sum above it."""
+        """Return the bits of a bank's slot: of an entry, or of a word with its sum above it.
+
+        The known bits of an entry are not kept.
+        """
         if self.mode != "binary":
-            return self.entry_width
+            return self.entry_width - self.known_bits
         return self.unit * (self.element_width + self.masked) + self.entry_width
 
     @property
