@@ -11,6 +11,7 @@ import argparse
 import resource
 import sys
 import time
+from dataclasses import replace
 
 from area import FOLDER, put_table
 from rowtree import CASES, layer_of
@@ -43,7 +44,7 @@ def row(case: str, target: str) -> list[str]:
     found = layer_of(case)
     assert found is not None, f"{case}: its network is missing, set BNN2HW_ZOO"
     layer, source = found
-    network = Network("net", source, (layer,))
+    network = Network("net", source, (replace(layer, inputs=("input",)),))
     out = FOLDER / f"{case}-{target}".replace(" ", "_")
     start = time.process_time()
     build = bnn2hw.generate(network, [layer.name], plan="rowtree", target=target, out=out)

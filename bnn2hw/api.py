@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,31 +27,22 @@ from .accelerator import (
 )
 from .board import build_board
 from .compression import Compression
-from .emit.build import check_target, write_build
-from .emit.layer import LayerFiles
-from .emit.limits import check_layers
-from .emit.manifest import layer_directories, read_manifest, versions
+from .emit.manifest import layer_directories, read_manifest
 from .engines import EngineBuild, generate_engine
-from .errors import BuildError, UsageError
+from .errors import BuildError
 from .frontends import import_network
 from .inspection import LayerReport
-from .model import LinearLayer, Network, load, save
+from .layers import Build, GeneratedLayer, generate
+from .model import Network, load, save
 from .model.file import check_writable
 from .networks import bundled_path
-from .plan import plan_layer
 from .plan.architectures import architecture
-from .plan.auto import Candidate, best, candidates
-from .plan.cost import plan_cost
-from .plan.netlist import Netlist
-from .plan.netlist_cut import cut_netlist
-from .plan.planner import check_options
 from .plan.timeline import Timeline
 from .plan.timeline import timeline as _timeline
 from .synth import SynthesisResult, check_targets
 from .synth import synthesise as _synthesise
-from .toolchain import find_yosys
 from .training import CHECKPOINT, TrainingResult, train
-from .verify import SimulationResult, layer_inputs, make_vectors
+from .verify import SimulationResult
 from .verify import simulate as _simulate
 from .verify.options import check_simulation
 
@@ -84,56 +74,9 @@ __all__ = [
 
 Progress = Callable[[str], None]
 
-# Vectors beside the corners that a build directory holds for its own `make sim`.
-_VECTORS = 200
-
 
 def _quiet(text: str) -> None:
     """Show nothing."""
-
-
-@dataclass(frozen=True)
-class GeneratedLayer:
-    """A layer of a build.
-
-    Attributes
-    ----------
-    name, plan
-        Name of the layer and of the plan chosen.
-    channels, inputs
-        Outputs, and inputs of one output position.
-    terms_direct, terms
-        XNOR terms with one popcount a channel, and of the plan.
-    tree_depth
-        Depth of the spanning tree in edges; None where the plan has none.
-    latency
-        Clock cycles from a patch to its outputs; a patch goes in every cycle.
-    candidates
-        What plan ``auto`` weighed: ``method``, ``max_depth``, estimated ``luts`` and
-        ``logic_levels``; nothing for another plan.
-    """
-
-    name: str
-    plan: str
-    channels: int
-    inputs: int
-    terms_direct: int
-    terms: int
-    tree_depth: int | None
-    latency: int
-    candidates: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Build:
-    """A build directory and what it holds."""
-
-    directory: Path
-    layers: tuple[GeneratedLayer, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Return the build as JSON values."""
-        return {**asdict(self), "directory": str(self.directory)}
 
 
 @dataclass(frozen=True)
@@ -257,120 +200,6 @@ def _memories_told(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BuildError(f"cannot write memories: {error.strerror}", file=directory) from None
-
-
-def generate(
-    network: Network,
-    layers: Sequence[str],
-    *,
-    plan: str = "auto",
-    max_depth: int | None = None,
-    complement: bool = True,
-    pipeline: int | None = None,
-    target: str | None = None,
-    out: str | Path | None = None,
-    progress: Progress = _quiet,
-) -> Build:
-    """Generate a build directory for layers of a network.
-
-    Parameters
-    ----------
-    network
-        The trained network.
-    layers
-        Names of layers with weights.
-    plan
-        ``direct``, ``mst``, ``subbit``, ``classes``, ``rowtree`` or ``auto``.
-    max_depth
-        Bound on the depth of the spanning tree, in edges.
-    complement
-        Whether a channel may be computed from another one's complement.
-    pipeline
-        Adder levels between registers; None for one register, at the output.
-    target
-        What the layers are for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``. A ``rowtree`` is made for
-        it (lut6 if None), and ``auto`` weighs one where it is told; else adder graphs alone.
-    out
-        The directory; ``build/NETWORK-LAYER...`` if None. An earlier build there is replaced.
-    progress
-        Is told what is being done.
-
-    Raises
-    ------
-    UsageError
-        If an option makes no sense.
-    ModelError, PlanError
-        If there is no such layer, or it cannot be compiled.
-    BuildError
-        If the directory cannot be written or holds something else.
-    """
-    if pipeline is not None and pipeline < 1:
-        raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
-    check_options(plan, max_depth, target=target)
-    names = check_layers(network, layers)
-    directory = Path(out) if out is not None else Path("build", "-".join([network.name, *names]))
-    check_target(directory)
-    find_yosys()
-    progress("images through the golden model")
-    inputs = layer_inputs(network, names)
-    writers = {}
-    for name in names:
-        progress(f"{name}: plan")
-        single = network.single(name, inputs[name])
-        files = _layer_files(single, plan, max_depth, complement, pipeline, target)
-        writers[name] = (files.top, partial(_write, files, progress))
-    write_build(directory, network.name, writers, versions())
-    found = layer_directories(directory)
-    return Build(directory, tuple(_generated(found[name]) for name in names))
-
-
-def _write(files: LayerFiles, progress: Progress, directory: Path) -> None:
-    progress(f"{files.layer.name}: Amaranth to Verilog")
-    files.write(directory)
-
-
-def _layer_files(
-    network: Network,
-    method: str,
-    max_depth: int | None,
-    complement: bool,
-    pipeline: int | None,
-    target: str | None,
-) -> LayerFiles:
-    """Plan a single-layer network and gather what its files are written from."""
-    (layer,) = network.layers
-    assert isinstance(layer, LinearLayer)
-    source = network.input
-    found: list[Candidate] = []
-    if method == "auto":
-        found = candidates(layer, source, max_depth=max_depth, complement=complement, target=target)
-        plan = best(found, target).plan
-    else:
-        plan = plan_layer(
-            layer, source, method, max_depth=max_depth, complement=complement, target=target
-        )
-    cost = plan_cost(plan, layer, source, target).to_json()
-    if found:
-        cost["candidates"] = [one.to_json() for one in found]
-    if pipeline is not None and isinstance(plan.graph, Netlist):
-        plan = replace(plan, graph=cut_netlist(plan.graph, pipeline))
-    vectors = make_vectors(network, _VECTORS, seed=0)
-    return LayerFiles(network, plan, cost, vectors, pipeline)
-
-
-def _generated(directory: Path) -> GeneratedLayer:
-    manifest = read_manifest(directory, "layer")
-    return GeneratedLayer(
-        name=manifest["layer"],
-        plan=manifest["plan"]["method"],
-        channels=manifest["output"]["elements"],
-        inputs=manifest["input"]["elements"],
-        terms_direct=manifest["plan"]["terms_direct"],
-        terms=manifest["plan"]["terms"],
-        tree_depth=manifest["plan"]["tree_depth"],
-        latency=manifest["latency_cycles"],
-        candidates=tuple(manifest["plan"].get("candidates", ())),
-    )
 
 
 def simulate(

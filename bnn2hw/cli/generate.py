@@ -80,6 +80,12 @@ def generate(
             help="Of a network: choose style and folding of each layer for this device.",
         ),
     ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of a network: the same for a board, with room for its link."
+        ),
+    ] = None,
     target_fps: Annotated[
         float | None,
         typer.Option(
@@ -91,7 +97,10 @@ def generate(
     ] = None,
     clock: Annotated[
         float | None,
-        typer.Option(metavar="MHZ", help="With --device: clock that --target-fps counts at."),
+        typer.Option(
+            metavar="MHZ",
+            help="With --device: clock of --target-fps. Of a layer: cut a rowtree for it.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Build directory [build/NETWORK-LAYER...].")
@@ -109,8 +118,9 @@ def generate(
         raise UsageError("give either --network or a --layer")
     of_network = {
         "--scores": scores or None, "--beat": beat, "--interval": interval, "--choices": choices,
-        "--bases-parallel": bases_parallel, "--device": device, "--target-fps": target_fps,
-        "--max-luts": max_luts, "--clock": clock,
+        "--bases-parallel": bases_parallel, "--device": device, "--board": board,
+        "--target-fps": target_fps,
+        "--max-luts": max_luts,
     }  # fmt: skip
     stray = [option for option, value in of_network.items() if value is not None]
     if not network and stray:
@@ -131,6 +141,7 @@ def generate(
                 beat=beat,
                 bases_parallel=bases_parallel,
                 device=device,
+                board=board,
                 target_fps=target_fps,
                 max_luts=max_luts,
                 clock=clock,
@@ -147,6 +158,7 @@ def generate(
             max_depth=max_depth,
             complement=complement,
             pipeline=pipeline,
+            clock=clock,
             target=target,
             out=out,
             progress=tell,

@@ -19,14 +19,44 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
+from ..errors import UsageError
 from .netlist import Netlist, SumOutput
 
-__all__ = ["cut_netlist", "cut_registers"]
+__all__ = ["DELAYS", "clock_levels", "cut_netlist", "cut_registers"]
+
+DELAYS = {"ecp5": (2.2, 2.1), "ice40": (2.2, 2.1)}
+"""Nanoseconds of a register with its wires, and of a level, by target.
+
+Of row-class trees after nextpnr (``bench/clock.py``, docs/area.md), rounded up: on ECP5 in its
+speed grade 6, on the iCE40 HX.
+"""
 
 # No set of bits is as many: the capacity of an edge that must not be cut.
 _NEVER = 1 << 24
 # Rounds over all cuts; each gains less than the one before.
 _ROUNDS = 4
+
+
+def clock_levels(target: str | None, clock: float) -> int:
+    """Return the levels of a stage for a clock in MHz on a target.
+
+    Raises
+    ------
+    UsageError
+        If the delays of the target are not known, or one level is too slow.
+    """
+    if target not in DELAYS:
+        raise UsageError(
+            f"the delays of {target or 'no target'} are not known",
+            remedy=f"give --target {' or '.join(sorted(DELAYS))}, or --pipeline for the clock",
+        )
+    register, level = DELAYS[target]
+    if not 0 < clock <= 1e3 / (register + level):
+        raise UsageError(
+            f"a clock of {clock:g} MHz is out of reach on {target}",
+            remedy=f"give up to {1e3 / (register + level):.0f}",
+        )
+    return int((1e3 / clock - register) / level)
 
 
 def cut_netlist(netlist: Netlist, pipeline: int) -> Netlist:

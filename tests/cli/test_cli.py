@@ -72,8 +72,23 @@ def test_generate_writes_a_build_and_says_where(run: Run, tmp_path: Path) -> Non
     assert code == 0, err
     assert "build/digits-conv1" in out
     assert (tmp_path / "build" / "digits-conv1" / "conv1" / "conv1.v").exists()
-    code, out, _ = run("generate", "--layer", "conv1", "--json", "-", "--out", "other")
-    assert json.loads(out)["layers"][0]["name"] == "conv1"
+    options = ["--target", "ecp5", "--plan", "rowtree", "--clock", "80"]
+    code, out, _ = run("generate", "--layer", "conv1", *options, "--json", "-", "--out", "other")
+    layer = json.loads(out)["layers"][0]
+    assert (layer["name"], layer["candidates"], layer["latency"] > 2) == ("conv1", [], True)
+
+
+def test_generate_shows_what_auto_weighed(run: Run) -> None:
+    code, out, err = run(
+        "generate", "--layer", "conv1", "--target", "ice40", "--json", "found.json"
+    )
+    assert code == 0, err
+    assert "LUTs of ice40, estimated" in out
+    layer = json.loads(Path("found.json").read_text())["layers"][0]
+    weighed = {one["method"] for one in layer["candidates"]}
+    assert weighed == {"direct", "subbit", "classes", "rowtree", "mst"}
+    most = 1.02 * min(one["luts"] for one in layer["candidates"])
+    assert layer["plan"] in {one["method"] for one in layer["candidates"] if one["luts"] <= most}
 
 
 def test_inspect_draws_the_kernels(run: Run, tmp_path: Path) -> None:
@@ -125,6 +140,38 @@ def test_doctor_lists_the_tools(run: Run) -> None:
         (["generate", "--layer", "pool"], 1, "layer pool: MaxPool has no weights"),
         (["generate", "--layer", "conv1", "--plan", "magic"], 2, "magic"),
         (["generate", "--layer", "conv1", "--pipeline", "0"], 2, "pipeline 0"),
+        (["generate", "--layer", "conv1", "--clock", "80"], 2, "level of plan auto"),
+        (["generate", "--layer", "conv1", "--plan", "rowtree", "--clock", "80"], 2, "--target"),
+        (
+            [
+                "generate",
+                "--layer",
+                "conv1",
+                "--plan",
+                "rowtree",
+                "--clock",
+                "80",
+                "--pipeline",
+                "2",
+            ],
+            2,
+            "both given",
+        ),
+        (
+            [
+                "generate",
+                "--layer",
+                "conv1",
+                "--plan",
+                "rowtree",
+                "--clock",
+                "999",
+                "--target",
+                "ecp5",
+            ],
+            2,
+            "999 MHz is out of reach on ecp5",
+        ),
         (["generate", "--layer", "conv1", "--max-depth", "-1"], 2, "-1"),
         (["generate", "--layer", "conv1", "--max-depth", "x"], 2, "max-depth"),
         (["generate", "--layer", "conv1", "--out", "/proc/x"], 1, "cannot write here"),
