@@ -50,7 +50,7 @@ def options_of(network: Network, family: str) -> list[list[Option]]:
     found = []
     for job, layer in linear_jobs(network_jobs(network)):
         layers = LayerOptions(job, layer, family, ("direct", "mst"), (), 2, plans)
-        found.append([*layers._folded, *layers._spatial])
+        found.append([*layers._sequential, *layers._spatial])
     return found
 
 

@@ -12,6 +12,7 @@ from ..gateware.affine import equal_weights, signed_digits
 from ..gateware.sums import interval_shape
 from ..plan.area import FAMILIES, Area, counter_area, memory_area, multiplexer_luts
 from ..plan.cost import comparison_bits, core_area
+from ..plan.engine_area import EngineArea
 from ..plan.folding_area import FoldingArea
 from .stage import Stage
 from .windows import views_of, windows_of
@@ -41,16 +42,20 @@ def stage_estimate(stage: Stage) -> dict[str, dict[str, dict[str, int]]]:
 def network_area(stages: Sequence[Stage], family: str) -> Area:
     """Return the estimate of a network: its stages, as far as they have one, joined.
 
-    The tables that mask padding in a window become part of those by which a folded core chooses a
-    chunk of inputs. Tables that choose from two chunks have little room, and a core that takes all
-    inputs at once has none: there the masks stay.
+    The tables that mask padding in a window become part of those by which a folded core, or one on
+    an engine, chooses a chunk of inputs. Tables that choose from two chunks have little room, and a
+    core that takes all inputs at once has none: there the masks stay.
     """
     total = _FRAME + sum((stage_area(stage, family) or Area() for stage in stages), Area())
     by_name = {stage.name: stage for stage in stages}
     for stage in stages:
         for source in (by_name[name] for name in stage.sources if name in by_name):
-            if stage.folding is not None and source.unit == "SlidingWindow":
+            steps = 1
+            if stage.folding is not None:
                 steps = -(-stage.folding.weights.shape[1] // stage.folding.simd)
+            elif stage.engine is not None:
+                steps = stage.engine.program.words
+            if source.unit == "SlidingWindow":
                 saved = {1: 0.0, 2: _SAVED_OF_TWO}.get(steps, 1.0)
                 total -= Area(saved * _masks(source.options))
     return total
@@ -65,6 +70,10 @@ def stage_area(stage: Stage, family: str) -> Area | None:
     if stage.folding is not None:
         area = FoldingArea(stage.folding, options["element_width"], options["pipeline"])
         return area.area(stage.folding.pes, stage.folding.simd, family)
+    if stage.engine is not None:
+        program = stage.engine.program
+        width, _ = options["output"]
+        return EngineArea(stage.engine, width).area(program.lanes, program.kernel_units, family)
     if stage.core is not None:
         return core_area(*stage.core, options["pipeline"], family)
     estimate = _AREAS.get(stage.unit)

@@ -60,6 +60,7 @@ from .counting import LayerShape
 __all__ = [
     "ENGINE_MODES",
     "LONGEST_INDEX",
+    "MOST_LANES",
     "PIPELINE",
     "EngineParameters",
     "EngineSchedule",
@@ -77,8 +78,11 @@ PIPELINE = 3
 LONGEST_INDEX = 9
 """Greatest tau: bits of an index of all kernels of nine weights."""
 
+MOST_LANES = 1 << 12
+"""Greatest number of lanes."""
+
 _LIMITS = {
-    "lanes": 1 << 12,
+    "lanes": MOST_LANES,
     "kernel_units": 1 << 9,
     "tau": LONGEST_INDEX,
     "pixels": 1 << 8,

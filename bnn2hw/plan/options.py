@@ -8,15 +8,19 @@ from functools import cached_property
 
 import numpy as np
 
+from ..errors import PlanError
 from ..model.layers import LinearLayer
 from .area import Area
 from .choices import Choice
 from .cost import core_area
+from .engine import MOST_LANES
+from .engine_area import EngineArea
 from .engine_layer import EnginePlan, engine_job
 from .folding import Folding, fold_job
 from .folding_area import FoldingArea
 from .jobs import Job
 from .layer_plan import LayerPlan
+from .memory import WORD_LIMIT
 
 __all__ = ["LayerOptions", "Option", "Planner", "Work"]
 
@@ -101,7 +105,7 @@ class LayerOptions:
 
     @cached_property
     def _folded(self) -> list[Option]:
-        """Return all foldings of two or more cycles, the least area first."""
+        """Return all foldings of two or more cycles."""
         folding = fold_job(self.job, 1, 1)
         areas = FoldingArea(folding, self.job.inputs[0].format.width, self._pipeline)
         rows, inputs = len(folding.weights) // folding.turns, folding.weights.shape[1]
@@ -113,7 +117,33 @@ class LayerOptions:
                     area = areas.area(pes, simd, self._family)
                     cells = area.cells(self._family)
                     found.append(Option(Choice(None, pes, simd), cycles, area, cells))
-        return sorted(found, key=lambda one: one.size)
+        return found
+
+    @cached_property
+    def _engines(self) -> list[Option]:
+        """Return engines of one layer, where it has few kernels."""
+        if self.job.turns > 1:
+            return []
+        try:
+            plan = engine_job(self.job, 1, 1)
+        except PlanError:
+            return []
+        areas, program = EngineArea(plan, self.job.output.format.width), plan.program
+        most = min(WORD_LIMIT // program.level_width, MOST_LANES)
+        found = []
+        for lanes in (share for share in _shares(program.outputs) if share <= most):
+            for units in _shares(program.entries):
+                steps = max(-(-program.outputs // lanes), -(-program.entries // units))
+                area = areas.area(lanes, units, self._family)
+                choice = Choice(lanes=lanes, kernel_units=units)
+                cells = area.cells(self._family)
+                found.append(Option(choice, program.words * steps, area, cells))
+        return found
+
+    @cached_property
+    def _sequential(self) -> list[Option]:
+        """Return foldings and engines, the least area first."""
+        return sorted([*self._folded, *self._engines], key=lambda one: one.size)
 
     @cached_property
     def _spatial(self) -> list[Option]:
@@ -149,7 +179,7 @@ class LayerOptions:
 
     @cached_property
     def _slowest(self) -> int:
-        return max((one.cycles for one in self._folded), default=1)
+        return max((one.cycles for one in self._sequential), default=1)
 
     @property
     def interval(self) -> int:
@@ -177,7 +207,7 @@ class LayerOptions:
 
     def _front(self, cycles: int) -> list[Option]:
         """Return the front of the options that take at most so many cycles a position."""
-        options = [one for one in self._folded if one.cycles <= cycles]
+        options = [one for one in self._sequential if one.cycles <= cycles]
         if cycles >= 1 and (not options or options[0].cells > self._least_spatial):
             options = sorted([*options, *self._spatial], key=lambda one: one.size)
         front: list[Option] = []
