@@ -29,6 +29,7 @@ from .comparison import add_comparison, put
 from .counters import Kind
 from .heap_moves import compression_moves
 from .heap_prices import HeapKey, HeapPrices, halves, turned_part
+from .near_rows import near_rows
 from .netlist import BitOutput, Heap, Netlist, SumOutput, complement
 from .readout import single_thresholds
 from .row_blocks import class_codes, row_blocks
@@ -42,6 +43,10 @@ __all__ = ["rowtree_netlist"]
 _SAMPLE = 128
 # Channels up to which prices of bits are searched for: it takes about as long as all the rest.
 _SEARCHED = 256
+# Rows that differ in so small a part of their columns may be computed from one another.
+_NEAR_PARTS = (16, 5)
+# Such rows in a row after one of a block.
+_HOPS = 2
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
@@ -64,11 +69,23 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
     """
     device = TARGETS[target]
 
-    def luts(block: tuple[int, float]) -> int:
-        return _Planner(layer, source, device, block).build(_SAMPLE).luts
+    def luts(block: tuple[int, float], near: int) -> int:
+        return _Planner(layer, source, device, block, near).build(_SAMPLE).luts
 
+    near = min(_near_parts(layer, source), key=lambda near: luts(device.blocks[0], near))
+    block = min(device.blocks, key=lambda block: luts(block, near))
     search = layer.channels <= _SEARCHED
-    return _Planner(layer, source, device, min(device.blocks, key=luts), search).build()
+    return _Planner(layer, source, device, block, near, search).build()
+
+
+def _near_parts(layer: LinearLayer, source: Tensor) -> list[int]:
+    """Return in which parts of the columns rows may differ from their parents; 0 for none."""
+    parts = {0}
+    for rows in distinct_rows(layer, source, complement=True):
+        distance = rows.distances(complement=True)
+        least = distance[np.triu_indices(len(distance), 1)].min(initial=distance.size)
+        parts |= {part for part in _NEAR_PARTS if part * least <= rows.signs.shape[1]}
+    return sorted(parts)
 
 
 class _Planner:
@@ -80,8 +97,11 @@ class _Planner:
         source: Tensor,
         target: Target,
         block: tuple[int, float],
+        near: int = 0,
         search: bool = False,
     ) -> None:
+        self._near = near
+        self._children: defaultdict[int, list[int]] = defaultdict(list)
         self._layer, self._source, self._target = layer, source, target
         self._size, factor = block
         self._price = {rows: price * factor for rows, price in target.prices}
@@ -96,12 +116,24 @@ class _Planner:
         """Return the netlist of all live channels, or of those of at most so many rows."""
         for rows in distinct_rows(self._layer, self._source, complement=True):
             negative = rows.signs[:most] < 0
-            blocks = row_blocks(negative, self._size, self._target, self._price[self._size])
+            roots = self._roots(rows, most)
+            blocks = row_blocks(negative[roots], self._size, self._target, self._price[self._size])
+            blocks = [roots[block].tolist() for block in blocks]
             for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
                 shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
                 self._split(rows, block, classes, 0, self._prices.chosen(shape))
         self._netlist.outputs = sorted(self._outputs, key=lambda output: output.channel)
         return self._netlist
+
+    def _roots(self, rows: DistinctRows, most: int | None) -> NDArray[np.int64]:
+        """Return the rows that are in blocks, and note the others as children of theirs."""
+        distance = rows.distances(complement=True)[:most, :most]
+        reach = rows.signs.shape[1] // self._near if self._near else 0
+        parent = near_rows(distance, reach, _HOPS)
+        self._children.clear()
+        for row in np.flatnonzero(parent >= 0).tolist():
+            self._children[int(parent[row])].append(row)
+        return np.flatnonzero(parent < 0)
 
     def _block_classes(
         self, rows: DistinctRows, blocks: Sequence[Sequence[int]]
@@ -190,22 +222,39 @@ class _Planner:
         """Add the outputs of all channels that have a row or its complement."""
         form, constant = self._netlist.linear_form(heap)
         channels = rows.channels[rows.row == row].tolist()
+        children = self._children[row]
         if self._thresholds is None:
+            if children:
+                heap = self._compressed(heap, self._price[1] * (1 + len(children)))
             self._outputs += [SumOutput(channel, heap) for channel in channels]
+            self._put_out_children(rows, row, heap)
             return
         levels = {
             channel: self._level(channel, self._forms.sign(channel, form), constant)
             for channel in channels
         }
         distinct = sorted({level for level, _ in levels.values()})
-        if len(distinct) > 1:
-            heap = self._compressed(heap, self._price[1] * len(distinct))
+        uses = len(distinct) + len(children)
+        if uses > 1:
+            heap = self._compressed(heap, self._price[1] * uses)
         made = {level: add_comparison(self._netlist, heap, level) for level in distinct}
         for channel, (level, inverted) in levels.items():
             output = made[level]
             self._outputs.append(
                 replace(output, channel=channel, inverted=output.inverted ^ inverted)
             )
+        self._put_out_children(rows, row, heap)
+
+    def _put_out_children(self, rows: DistinctRows, row: int, heap: Heap) -> None:
+        """Add the outputs of rows that are computed from a row's heap."""
+        negative = rows.signs < 0
+        for child in self._children[row]:
+            differs = negative[child] ^ negative[row]
+            turned = 2 * np.count_nonzero(differs) > len(differs)
+            columns = np.flatnonzero(differs ^ turned)
+            twice = ((), *self._raw(rows.inputs[columns], negative[child, columns]))
+            own = complement(heap) if turned else heap
+            self._put_out(rows, child, _merged([own, twice]))
 
     def _level(self, channel: int, sign: int, constant: int) -> tuple[int, bool]:
         """Return a channel's threshold on a heap of value ``sign * form + constant``.

@@ -23,6 +23,7 @@ from bnn2hw.model import (
 )
 from bnn2hw.plan.bit_form import prove_netlist
 from bnn2hw.plan.counters import Adder, Counter, Kind, ParityChain
+from bnn2hw.plan.near_rows import near_rows
 from bnn2hw.plan.netlist import BitOutput, Netlist, SumOutput
 from bnn2hw.plan.readout import live_channels
 from bnn2hw.plan.rowtree import rowtree_netlist
@@ -196,14 +197,29 @@ def test_equal_and_complementary_rows_share_all_but_the_comparison() -> None:
 
 
 def test_near_identical_rows_cost_next_to_nothing() -> None:
-    weights = np.repeat(random_bits(1, 400), 8, axis=0)
+    weights = np.repeat(random_bits(1, 200), 20, axis=0)
     chance = np.random.default_rng(1)
-    for row in weights[1:]:
-        row[chance.integers(0, 400, 4)] ^= 1
-    levels = Threshold.at_least(np.zeros(8, int))
-    alike = rowtree_netlist(dense(weights, levels), vector(400)).luts
-    unlike = rowtree_netlist(dense(random_bits(8, 400), levels), vector(400)).luts
-    assert alike < 0.55 * unlike
+    for number, row in enumerate(weights[1:]):
+        row[chance.integers(0, 200, 4)] ^= 1
+        row ^= number & 1
+    levels = Threshold.at_least(np.zeros(20, int))
+    layer = dense(weights, levels)
+    netlist = rowtree_netlist(layer, vector(200))
+    prove_netlist(layer, vector(200), netlist)
+    alone = rowtree_netlist(dense(weights[:1], Threshold.at_least(np.zeros(1, int))), vector(200))
+    assert netlist.luts < alone.luts + 19 * 12
+    form, _ = netlist.linear_form(netlist.outputs[7].heap)
+    assert np.array_equal(np.abs(form), np.ones(200))
+
+
+def test_rows_that_are_near_one_another_form_trees() -> None:
+    distance = np.array([[0, 2, 9, 9], [2, 0, 1, 9], [9, 1, 0, 9], [9, 9, 9, 0]], dtype=np.int32)
+    assert near_rows(distance, 2, 1).tolist() == [1, -1, 1, -1]
+    assert near_rows(distance, 1, 2).tolist() == [-1, -1, 1, -1]
+    line = np.abs(np.subtract.outer(np.arange(5), np.arange(5))).astype(np.int32)
+    parent = near_rows(line, 1, 1)
+    assert (parent < 0).sum() == 2
+    assert all(parent[one] < 0 for one in parent[parent >= 0])
 
 
 @pytest.mark.parametrize("kinds", [(Counter(6), Counter(5)), (ParityChain(), Counter(3))])
