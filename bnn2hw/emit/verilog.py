@@ -34,12 +34,12 @@ _ATTRIBUTES = ("generator", "top", "src", "keep", "amaranth.hierarchy", "amarant
 def to_rtlil(component: wiring.Component, name: str) -> str:
     """Return a component as RTLIL, with a module ``name`` on top and its ports as they are named.
 
-    Equal popcounts are instances of one module, and stages of a network modules of their own. The
-    text has no paths and is the same in every run.
+    Equal popcounts and sums are instances of one module, and stages of a network modules of their
+    own. The text has no paths and is the same in every run.
     """
     shared = SharedModules(name)
     texts = [rtlil.convert(component, name, platform=shared, emit_src=False)]
-    texts += shared.stages.values()
+    texts += shared.texts()
     for module, (size, pipeline) in shared.popcounts.items():
         popcount = Popcount(size, pipeline=pipeline)
         ports = [popcount.i, popcount.o, *([popcount.advance] if popcount.latency else [])]

@@ -139,7 +139,7 @@ class AffineUnit(wiring.Component):
                     source.payload.word_select(number, element.width)
                     for source, element in zip(sources, self._elements, strict=True)
                 ]
-                total = channel.total(m, f"channel{number}", elements, turn, advance)
+                total = channel.total(m, platform, f"channel{number}", elements, turn, advance)
                 cycles = self._pipeline.registers(channel.sum_level, self.level)
                 total = delayed(m, total, cycles, f"total{number}", advance)
                 late = turn.delayed(m, self._pipeline.stage(self.level), advance)
@@ -264,14 +264,20 @@ class _Channel:
         return ends.pop() if len(ends) == 1 else None
 
     def total(
-        self, m: Module, name: str, elements: Sequence[Value], turn: Turn, advance: Value
+        self,
+        m: Module,
+        platform: object,
+        name: str,
+        elements: Sequence[Value],
+        turn: Turn,
+        advance: Value,
     ) -> Value:
         """Add the sum over the channel's elements, which come at level 0; return it shifted."""
         assert self._sum is not None
-        m.submodules[name] = self._sum
+        m.submodules[name] = self._sum.within(platform)
         data = Cat(elements)
         for k, shared in enumerate(self._shared):
-            m.submodules[f"{name}_shared{k}"] = shared
+            m.submodules[f"{name}_shared{k}"] = shared.within(platform)
             m.d.comb += [shared.data.eq(data), shared.advance.eq(advance)]
         if hasattr(self._sum, "data"):
             m.d.comb += self._sum.data.eq(data)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Shape, Signal, Value
+from amaranth.hdl import Const, Elaboratable, Module, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plan.graph import interval_width
 from .compressor import CompressorTree
 from .pipeline import Pipeline, delayed
+from .shared import SharedModules
 
 __all__ = ["ReuseAdder", "SignedSum", "Term", "interval_shape"]
 
@@ -148,6 +149,7 @@ class SignedSum(wiring.Component):
         shallow: bool = False,
     ) -> None:
         self._terms = tuple(terms)
+        self._key = self._terms, constant, shape, size, pipeline, shallow
         self._pipeline = Pipeline(pipeline)
         self._constant = constant
         self._wires = len(terms) == 1 and terms[0].sign > 0 and constant == 0
@@ -164,6 +166,12 @@ class SignedSum(wiring.Component):
         if len(members) < len(terms):
             members["data"] = In(size)
         super().__init__({**members, "advance": In(1, init=1), "o": Out(shape)})
+
+    def within(self, platform: object) -> Elaboratable:
+        """Return the sum as a submodule; of sums that are alike, each is an instance of one."""
+        if isinstance(platform, SharedModules):
+            return platform.alike(self, self._key)
+        return self
 
     def elaborate(self, platform: object) -> Module:
         """Return the tree over the columns."""

@@ -286,7 +286,8 @@ class SlidingWindow(wiring.Component):
             for y, x in product(*windows.offsets):
                 if windows.meets(0, y) and windows.meets(1, x):
                     tap = line[self.ahead - (y * width + x)]
-                    words.append(self._masked(tap, inside[0][y] & inside[1][x]))
+                    name = f"covers{view}_{len(words)}"
+                    words.append(self._masked(m, tap, (inside[0][y], inside[1][x]), name))
                 else:
                     words.append(Const(self._filler, self._word))
             m.d.comb += self.o.p[f"data{view}"].eq(Cat(*words))
@@ -302,10 +303,14 @@ class SlidingWindow(wiring.Component):
                 m.d.comb += self.o.p[f"border{view}"].eq(classes[0] + classes[1])
         return m
 
-    def _masked(self, word: Value, inside: Value) -> Value:
+    def _masked(self, m: Module, word: Value, masks: Sequence[Value], name: str) -> Value:
         """Return a word, or the filler outside of the map."""
-        if isinstance(inside, Const) and inside.value:
+        masks = [mask for mask in masks if not (isinstance(mask, Const) and mask.value)]
+        if not masks:
             return word
+        # A signal: an expression would be written anew for each bit of the word.
+        inside = Signal(name=name)
+        m.d.comb += inside.eq(Cat(masks).all())
         filler = Const(self._filler, self._word)
         if self._filler == 0:
             return word & inside.replicate(self._word)
