@@ -17,6 +17,8 @@ __all__ = ["EngineArea"]
 
 # Tables of a bit of an entry that change its sign, as far as those that choose it do not.
 _SIGN = 0.4
+# Flip-flops of a bit that passes by a block RAM.
+_PASSING = 1.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,10 @@ class EngineArea:
         registers = entry + program.closed + index + total * (1 + (groups == 1))
         area = rom_area(family, lanes * index, program.words * groups)
         if groups > 1:
-            area += memory_area(family, lanes * total, groups)
+            sums = memory_area(family, lanes * total, groups)
+            # What is written and read at once passes by a block RAM.
+            passing = _PASSING * lanes * total if sums.block_rams else 0
+            area += sums + Area(flipflops=passing, lone=passing)
         if program.thresholds:
             luts += total * what.comparator + 1
             filler = 3 << total - 1  # the least level, inverted
