@@ -111,17 +111,17 @@ def test_an_engine_is_chosen_where_block_rams_are_few(monkeypatch: pytest.Monkey
     ("change", "message"),
     [
         (
-            {"weights": np.random.default_rng(0).integers(0, 2, (80, 3, 3, 6)), "codebook": None},
+            {"weights": np.random.default_rng(0).integers(0, 2, (80, 3, 3, 8)), "codebook": None},
             "layer two: the layer has too many kernels for indices of less than 9 bits; "
             'take style = "folded"',
         ),
         (
-            {"weights": np.ones((4, 4, 4, 6)), "codebook": None},
+            {"weights": np.ones((4, 4, 4, 8)), "codebook": None},
             'layer two: kernels of 16 weights have no codebook here; take style = "folded"',
         ),
         (
-            {"weights": np.ones((6, 3, 3, 2)), "codebook": None, "groups": 3},
-            'layer two: the engine has no schedule for 3 groups of channels; take style = "folded"',
+            {"weights": np.ones((8, 3, 3, 2)), "codebook": None, "groups": 4},
+            'layer two: the engine has no schedule for 4 groups of channels; take style = "folded"',
         ),
     ],
 )
