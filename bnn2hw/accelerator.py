@@ -11,13 +11,15 @@ from typing import Any
 
 from .assignment import Plans, assign, chosen_in_file
 from .balance import PLANS, SLOW_PLANS, Goal, Problem, balance
+from .emit.board import BOARDS, link_area, load_platform
 from .emit.build import check_target, write_build
 from .emit.manifest import read_manifest, versions
 from .emit.network import NetworkFiles
-from .emit.stage import input_beats
+from .emit.stage import Beats, input_beats, word_of
 from .emit.stages import network_problem, network_stages
 from .errors import BuildError, PlanError, UsageError
 from .model import Argmax, Network
+from .plan.area import Area
 from .plan.choices import Choice, choices_text
 from .plan.jobs import Job, network_jobs
 from .plan.planner import check_options
@@ -98,6 +100,7 @@ def generate_network(
     beat: int | None = None,
     bases_parallel: int | None = None,
     device: str | None = None,
+    board: str | None = None,
     target_fps: float | None = None,
     max_luts: int | None = None,
     clock: float | None = None,
@@ -129,12 +132,15 @@ def generate_network(
     device
         Choose style, plan and folding of each layer for this device, with a pipeline of 3 where
         none is given: the fastest network that fits, unless there is a target or an interval.
+    board
+        The same for a board of :data:`bnn2hw.emit.board.BOARDS` at its clock, with room for the
+        link that :func:`bnn2hw.board.build_board` puts beside the network.
     target_fps
         Images a second that the least area is sought for.
     max_luts
         Logic cells of the device that may be used.
     clock
-        MHz that images a second are counted at; the device's own if None.
+        MHz that images a second are counted at; the device's or the board's own if None.
     out
         The directory; ``build/NETWORK`` if None. An earlier build there is replaced.
     progress
@@ -150,11 +156,19 @@ def generate_network(
     BuildError
         If the directory cannot be written or holds something else.
     """
-    goal = _goal(device, target_fps, max_luts, clock, interval)
-    if goal is not None and target is not None:
-        raise UsageError("a target of plans is told by the device", remedy="leave it out")
     _check(network, plan, max_depth, pipeline, target, scores)
     beats = input_beats(network.input, beat)
+    reserved = Area()
+    if board is not None:
+        if device is not None:
+            raise UsageError("a board has its device", remedy="leave the device out")
+        platform = load_platform(board)  # checks the name
+        device = BOARDS[board].device
+        clock = clock or platform.default_clk_frequency / 1e6
+        reserved = _link_area(network, beats, scores, BOARDS[board].family)
+    goal = _goal(device, target_fps, max_luts, clock, interval, reserved)
+    if goal is not None and target is not None:
+        raise UsageError("a target of plans is told by the device", remedy="leave it out")
     jobs: Sequence[Job] = network_jobs(network, bases_parallel)
     chosen: Mapping[str, Choice] = {}
     kept, sized = None, None
@@ -208,13 +222,23 @@ def _goal(
     max_luts: int | None,
     clock: float | None,
     interval: int | None,
+    reserved: Area,
 ) -> Goal | None:
     """Return what is to be reached, if anything."""
     if device is None and any(option is not None for option in (target_fps, max_luts, clock)):
         raise UsageError("a target, a bound of LUTs and a clock belong to a device")
     if device is None and interval is None:
         return None
-    return Goal(device, clock, target_fps, max_luts, interval)
+    return Goal(device, clock, target_fps, max_luts, interval, reserved)
+
+
+def _link_area(network: Network, beats: Beats, scores: bool, family: str) -> Area:
+    """Return the estimated area of the link of a network to a UART."""
+    last = network.layers[-1]
+    answer = word_of(network.tensors[last.name])
+    if scores:
+        answer += word_of(network.source(last))
+    return link_area(beats.elements * beats.width, beats.frame, answer, family)
 
 
 def _check(

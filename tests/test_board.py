@@ -14,16 +14,19 @@ import bnn2hw
 from bnn2hw import api
 from bnn2hw import board as board_steps
 from bnn2hw.accelerator import generate_network
+from bnn2hw.balance import Goal
 from bnn2hw.board import build_board, write_board
 from bnn2hw.cli import main
-from bnn2hw.emit.board import BOARDS
+from bnn2hw.emit.board import BOARDS, link_area
+from bnn2hw.emit.verilog import to_rtlil, to_verilog
 from bnn2hw.errors import BuildError, SynthesisError, ToolError, UsageError
+from bnn2hw.gateware.host_link import NetworkModule, UartNetwork
 from bnn2hw.golden import run
 from bnn2hw.host import Accelerator
 from bnn2hw.host.packets import frame_packet
 from bnn2hw.model import Network
 from bnn2hw.synth.board import Bitstream, make_bitstream
-from bnn2hw.toolchain import Yosys
+from bnn2hw.toolchain import Yosys, find_yosys
 from bnn2hw.verify.serial import SimulatedPort
 from tests.helpers import dense_network
 from tests.helpers import generate as generate_layers
@@ -145,6 +148,39 @@ def test_every_board_is_written(board: str, link: str, build: Path, tmp_path: Pa
     texts = {path.name: path.read_bytes() for path in part.iterdir()}
     write_board(build, board, link=link, divide=4, out=out)
     assert texts == {path.name: path.read_bytes() for path in part.iterdir()}
+
+
+def test_a_network_is_sized_to_a_board(tmp_path: Path) -> None:
+    network = small_network(16)
+    build = generate_network(network, board="icebreaker", interval=640, out=tmp_path / "out")
+    assert build.sized is not None
+    assert (build.sized["device"], build.sized["clock"]) == ("ice40-up5k", 12)
+    alone, link = Goal("ice40-up5k"), link_area(8, 8, 4, "ice40")
+    beside = Goal("ice40-up5k", reserved=link)
+    assert 300 < link.cells("ice40") < alone.limits.luts - beside.limits.luts + 1 < 600
+    with pytest.raises(UsageError, match="a board has its device; leave the device out"):
+        generate_network(network, board="icebreaker", device="ice40-up5k", out=tmp_path / "out")
+    with pytest.raises(UsageError, match="there is no board 'x'"):
+        generate_network(network, board="x", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+def test_the_link_takes_what_is_kept_for_it(family: str, tmp_path: Path) -> None:
+    widths = {"tdata": 8, "tvalid": 1, "tlast": 1, "tready": 1}
+    ports = [("clk", "in", 1), ("rst", "in", 1)]
+    ports += [(f"s_axis_{k}", "out" if k == "tready" else "in", n) for k, n in widths.items()]
+    ports += [(f"m_axis_{k}", "in" if k == "tready" else "out", n) for k, n in widths.items()]
+    ports.append(("m_axis_tuser", "out", 2))
+    link = UartNetwork(NetworkModule("net", ports), 64, 104)
+    box = ", ".join(f"{way}put [{width - 1}:0] {name}" for name, way, width in ports)
+    (tmp_path / "top.v").write_text(
+        f"(* blackbox *) module net({box}); endmodule\n{to_verilog(to_rtlil(link, 'top'))}"
+    )
+    script = f"read_verilog top.v\nsynth_{family} -abc9 -top top\ntee -o top.json stat -json\n"
+    find_yosys().run(script, tmp_path)
+    cells = json.loads((tmp_path / "top.json").read_text())["design"]["num_cells_by_type"]
+    luts = sum(count for cell, count in cells.items() if "LUT4" in cell)
+    assert link_area(8, 64, 8, family).luts == pytest.approx(luts, rel=0.15)
 
 
 @pytest.mark.slow

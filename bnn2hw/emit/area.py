@@ -17,7 +17,7 @@ from ..plan.folding_area import FoldingArea
 from .stage import Stage
 from .windows import views_of, windows_of
 
-__all__ = ["network_area", "stage_area", "stage_estimate"]
+__all__ = ["fifo_area", "network_area", "stage_area", "stage_estimate"]
 
 Options = Mapping[str, Any]
 
@@ -80,7 +80,8 @@ def stage_area(stage: Stage, family: str) -> Area | None:
     return None if estimate is None else estimate(options, family)
 
 
-def _fifo(options: Options, family: str) -> Area:
+def fifo_area(options: Options, family: str) -> Area:
+    """Return the area of a queue by its ``word`` in bits and its ``depth``."""
     word, depth = options["word"], options["depth"]
     if depth == 1:
         return Area(2, word + 1, word)
@@ -281,7 +282,7 @@ _AREAS: Mapping[str, Callable[[Options, str], Area]] = {
     "AffineUnit": _affine,
     "Alternate": _alternate,
     "Argmax": _argmax,
-    "Fifo": _fifo,
+    "Fifo": fifo_area,
     "Gather": _gather,
     "MaxPool": _max_pool,
     "Pad": _pad,

@@ -16,11 +16,17 @@ from typing import Any
 from ..errors import ToolError, UsageError
 from ..gateware.board_top import BoardTop
 from ..gateware.host_link import WINDOW, NetworkModule, PinNetwork, UartNetwork
+from ..plan.area import Area
+from ..plan.devices import CAPACITIES
+from .area import fifo_area
 from .manifest import manifest_text, versions
 from .templates import render, write_texts
 from .verilog import to_rtlil, to_verilog
 
-__all__ = ["BOARDS", "Board", "BoardFiles", "load_platform"]
+__all__ = ["BOARDS", "Board", "BoardFiles", "link_area", "load_platform"]
+
+# A UART link of one byte each way without its queue of beats: as Yosys made it for digits.
+_LINK = Area(luts=270, flipflops=165, lone=75)
 
 _PMODS = tuple(f"pmod_{k}:{pin}" for k in range(3) for pin in (1, 2, 3, 4, 7, 8, 9, 10))
 _GPIO = tuple(f"gpio_0:{k}{sign}" for k in range(12) for sign in "+-")
@@ -43,8 +49,8 @@ class Board:
     ----------
     module, platform
         Module of the package, and class in it.
-    family
-        ``ice40`` or ``ecp5``.
+    device
+        A name of :data:`~bnn2hw.plan.devices.CAPACITIES`.
     pins
         Of its connectors, those that carry a plain stream, in its order.
     attributes
@@ -53,19 +59,24 @@ class Board:
 
     module: str
     platform: str
-    family: str
+    device: str
     pins: tuple[str, ...]
     attributes: Mapping[str, str]
 
+    @property
+    def family(self) -> str:
+        """Return ``ice40`` or ``ecp5``."""
+        return CAPACITIES[self.device].family
+
 
 BOARDS = {
-    "hx8k-b-evn": Board("ice40_hx8k_b_evn", "ICE40HX8KBEVNPlatform", "ice40", _HEADER, _ICE40),
-    "icebreaker": Board("icebreaker", "ICEBreakerPlatform", "ice40", _PMODS, _ICE40),
-    "ulx3s-25f": Board("ulx3s", "ULX3S_25F_Platform", "ecp5", _GPIO, _ECP5),
-    "ulx3s-45f": Board("ulx3s", "ULX3S_45F_Platform", "ecp5", _GPIO, _ECP5),
-    "ulx3s-85f": Board("ulx3s", "ULX3S_85F_Platform", "ecp5", _GPIO, _ECP5),
-    "ecpix5-45f": Board("ecpix5", "ECPIX545Platform", "ecp5", _PMODS, _ECP5),
-    "ecpix5-85f": Board("ecpix5", "ECPIX585Platform", "ecp5", _PMODS, _ECP5),
+    "hx8k-b-evn": Board("ice40_hx8k_b_evn", "ICE40HX8KBEVNPlatform", "ice40-hx8k", _HEADER, _ICE40),
+    "icebreaker": Board("icebreaker", "ICEBreakerPlatform", "ice40-up5k", _PMODS, _ICE40),
+    "ulx3s-25f": Board("ulx3s", "ULX3S_25F_Platform", "ecp5-25k", _GPIO, _ECP5),
+    "ulx3s-45f": Board("ulx3s", "ULX3S_45F_Platform", "ecp5-45k", _GPIO, _ECP5),
+    "ulx3s-85f": Board("ulx3s", "ULX3S_85F_Platform", "ecp5-85k", _GPIO, _ECP5),
+    "ecpix5-45f": Board("ecpix5", "ECPIX545Platform", "ecp5-45k", _PMODS, _ECP5),
+    "ecpix5-85f": Board("ecpix5", "ECPIX585Platform", "ecp5-85k", _PMODS, _ECP5),
 }
 
 
@@ -89,6 +100,22 @@ def load_platform(board: str) -> Any:
             "amaranth-boards is not installed", remedy="run 'pip install bnn2hw[board]'"
         ) from None
     return getattr(module, chosen.platform)()
+
+
+def link_area(beat: int, beats: int, answer: int, family: str) -> Area:
+    """Return the estimated area of the link between a network and a UART.
+
+    Parameters
+    ----------
+    beat, beats
+        Bits of a beat of the input, and beats of an image.
+    answer
+        Bits of a beat of the answer.
+    family
+        A name of :data:`~bnn2hw.plan.area.FAMILIES`.
+    """
+    queue = fifo_area({"word": beat + 1, "depth": WINDOW * beats + 1}, family)
+    return _LINK + queue + Area(beat / 2 + answer, beat, beat)
 
 
 @dataclass(frozen=True)
