@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Windows of a stream reduced channel by channel: their maximum, their sum."""
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .sums import SignedSum, Term, interval_shape
+from .sums import interval_shape
 from .window import SlidingWindow
 
 __all__ = ["MaxPool", "SumPool"]
@@ -81,8 +80,8 @@ class _Pool(wiring.Component):
         sinks = (self._rows.i, self._columns.i, self.o)
         payloads = (
             self.i.payload,
-            self._reduced(m, platform, self._rows.o.p.data, 0),
-            self._reduced(m, platform, self._columns.o.p.data, 1),
+            self._reduced(m, self._rows.o.p.data, 0),
+            self._reduced(m, self._columns.o.p.data, 1),
         )
         for source, sink, payload in zip(sources, sinks, payloads, strict=True):
             m.d.comb += [
@@ -92,7 +91,7 @@ class _Pool(wiring.Component):
             ]
         return m
 
-    def _reduced(self, m: Module, platform: object, window: Value, step: int) -> Value:
+    def _reduced(self, m: Module, window: Value, step: int) -> Value:
         """Return one element a channel of the words of a window, in the shape behind the step."""
         width = self._shapes[step].width
         count = len(window) // width
@@ -101,13 +100,11 @@ class _Pool(wiring.Component):
         m.d.comb += words.eq(window)
         elements = [words.word_select(k, width) for k in range(count)]
         return Cat(
-            self._reduce(m, platform, elements[channel :: self._channels], step, channel)
+            self._reduce(m, elements[channel :: self._channels], step, channel)
             for channel in range(self._channels)
         )
 
-    def _reduce(
-        self, m: Module, platform: object, elements: Sequence[Value], step: int, channel: int
-    ) -> Value:
+    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
         """Return one element of several, which are unsigned."""
         raise TypeError(f"{type(self).__name__} is abstract")
 
@@ -145,9 +142,7 @@ class MaxPool(_Pool):
         shape = Shape(element_width, element_signed)
         super().__init__(size, channels, kernel, stride, (shape, shape, shape), turns)
 
-    def _reduce(
-        self, m: Module, platform: object, elements: Sequence[Value], step: int, channel: int
-    ) -> Value:
+    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
         if self._shapes[step] == unsigned(1):
             return reduce(or_, elements)
         return reduce(self._maximum, elements)
@@ -160,9 +155,10 @@ class MaxPool(_Pool):
 class SumPool(_Pool):
     """The sum over every window, each channel on its own.
 
-    Structure, throughput, latency, attributes and members are those of :class:`_Pool`. A sum is a
-    compressor tree with one addition, in the width of its exact interval. Bits that stand for +1
-    and -1 are counted along rows; the columns double the counts and take the taps away.
+    Structure, throughput, latency, attributes and members are those of :class:`_Pool`. Sums are
+    written as additions, of which Yosys makes trees itself, in the widths of their exact intervals.
+    Bits that stand for +1 and -1 are counted along rows; the columns double the counts and take the
+    taps away.
 
     Parameters
     ----------
@@ -204,18 +200,11 @@ class SumPool(_Pool):
         )
         super().__init__(size, channels, kernel, stride, shapes, turns)
 
-    def _reduce(
-        self, m: Module, platform: object, elements: Sequence[Value], step: int, channel: int
-    ) -> Value:
-        shape, shift = self._shapes[step], self._scale * step
-        terms = [Term(shape, shift=shift, start=k * shape.width) for k in range(len(elements))]
-        total = SignedSum(
-            terms,
-            self._offset * step,
-            shape=self._shapes[step + 1],
-            size=len(Cat(elements)),
-            shallow=True,
-        )
-        m.submodules[f"{('row', 'column')[step]}{channel}"] = total.within(platform)
-        m.d.comb += total.data.eq(Cat(elements))
-        return Value.cast(total.o)
+    def _reduce(self, m: Module, elements: Sequence[Value], step: int, channel: int) -> Value:
+        numbers = [v.as_signed() if self._shapes[step].signed else v for v in elements]
+        while len(numbers) > 1:
+            pairs = [numbers[k : k + 2] for k in range(0, len(numbers), 2)]
+            numbers = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+        total = Signal(self._shapes[step + 1], name=f"{('row', 'column')[step]}{channel}")
+        m.d.comb += total.eq((numbers[0] << self._scale * step) + self._offset * step)
+        return Value.cast(total)
