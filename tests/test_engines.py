@@ -200,7 +200,7 @@ def test_banks_of_whole_powers_of_two_pixels_must_fit() -> None:
     layer, source = layer_of(np.random.default_rng(0), (3, 3), 16, 64, book=(8, False))
     parameters = EngineParameters(lanes=8, kernel_units=16, pixels=33)
     program = plan_engine(layer, source, parameters, "subbit").program
-    with pytest.raises(PlanError, match="the tables of a bank would have 81,920 bits"):
+    with pytest.raises(PlanError, match="the tables of a bank would have 65,536 bits"):
         check_program(program, "conv")
 
 
@@ -218,7 +218,7 @@ def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         generate_engine(network, ["conv"], parameters, mode="binary", out=tmp_path / "out")
     assert str(caught.value) == (
-        "layer conv: a word of weight memory would have 81,920 bits, a word of the hardware has at "
+        "layer conv: a word of weight memory would have 65,536 bits, a word of the hardware has at "
         "most 65,472; take fewer lanes, pixels, kernel units or taps"
     )
     assert not (tmp_path / "out").exists()
