@@ -23,6 +23,7 @@ from bnn2hw.model import Network
 from bnn2hw.report.tables import Table, number
 
 EXAMPLES = ROOT / "examples" / "networks"
+ENGINES = ROOT / "examples" / "choices" / "subbit_engines.toml"
 # Name: network, how it is generated, families.
 CASES: Mapping[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "digits-small": (
@@ -32,6 +33,9 @@ CASES: Mapping[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "digits-fast": ("digits", {"device": "ecp5-25k", "target_fps": 50_000}, ("ice40", "ecp5")),
     "digits-spatial": ("digits", {"plan": "mst", "pipeline": 3}, ("ice40", "ecp5")),
     "subbit": ("subbit", {"interval": 3000}, ("ice40", "ecp5")),
+    "subbit-engines": (
+        "subbit", {"interval": 16_500, "choices": ENGINES, "pipeline": 3}, ("ice40", "ecp5"),
+    ),
     "quantised": ("quantised", {"interval": 2000}, ("ice40", "ecp5")),
     "groupnet": ("groupnet", {"interval": 5000, "bases_parallel": 1}, ("ecp5",)),
     "tfc": ("tfc_w1a1_mnist", {"interval": 64, "pipeline": 2}, ("ice40", "ecp5")),

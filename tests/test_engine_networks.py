@@ -21,7 +21,7 @@ from tests.gateware.engines import layer_of
 from tests.test_balance import problem
 from tests.verify.test_standalone import run
 
-SUBBIT = Path(__file__).parents[1] / "examples" / "networks" / "subbit.npz"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 ENGINE = '[{}]\nstyle = "engine"\nlanes = {}\nkernel_units = {}\n'
 
@@ -49,14 +49,10 @@ def written(path: Path, *texts: str) -> Path:
 
 @pytest.mark.slow
 def test_a_network_with_engines_keeps_its_pace(tmp_path: Path) -> None:
-    choices = written(
-        tmp_path / "choices.toml",
-        ENGINE.format("conv2", 16, 4),
-        ENGINE.format("conv3", 64, 4),
-        ENGINE.format("conv4", 4, 2),
-    )
     out = tmp_path / "out"
-    build = generate_network(load_network(SUBBIT), interval=16_500, choices=choices, out=out)
+    network = load_network(EXAMPLES / "networks" / "subbit.npz")
+    choices = EXAMPLES / "choices" / "subbit_engines.toml"
+    build = generate_network(network, interval=16_500, choices=choices, out=out)
     assert [stage["unit"] for stage in build.stages].count("EngineCore") == 3
     # conv2: 64 positions of 32 words, each of which has its table in 8 cycles
     assert build.interval == 64 * 32 * 8
