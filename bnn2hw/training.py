@@ -101,13 +101,16 @@ def train(
     from .train.recipe import read_recipe
 
     checkpoint = path.with_suffix(CHECKPOINT)
-    trained = run_training(
-        read_recipe(Path(recipe), settings),
-        progress=progress,
-        checkpoint=checkpoint,
-        resume=resume,
-        log=path.with_suffix(".log.jsonl"),
-    )
+    try:
+        trained = run_training(
+            read_recipe(Path(recipe), settings),
+            progress=progress,
+            checkpoint=checkpoint,
+            resume=resume,
+            log=path.with_suffix(".log.jsonl"),
+        )
+    except TrainingError as error:
+        raise error.located(file=recipe) from error
     save(trained.network, path)
     checkpoint.unlink(missing_ok=True)
     return TrainingResult(

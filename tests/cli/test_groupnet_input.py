@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from bnn2hw.cli import main
 from bnn2hw.model import save
 from tests.model.networks import decomposed
 from tests.report.test_bases import network_of
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "networks"
 
 Arrays = dict[str, Any]
 Text = dict[str, Any]
@@ -92,3 +95,31 @@ def test_it_is_told_before_anything_is_built(
     assert line.startswith("bnn2hw: bad.npz: ")
     assert message in line
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("groupnet.bases=0", "groupnet.bases is 0; choose an integer from 1 to 32"),
+        ("groupnet.blocks=[{channels=8, dilations=[1, 2, 9]}]", "the rate 9 on a map of 8"),
+        ("activation_bits=5", "is 5; choose one of 1, 2, 3, 4, 8"),
+    ],
+)
+def test_a_recipe_is_told_before_it_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    setting: str,
+    message: str,
+) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch: pip install 'bnn2hw[train]'")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(EXAMPLES / "groupnet.toml", "net.toml")
+    options = ["train", "net.toml", "--set", setting, "-o", "net.npz"]
+    monkeypatch.setattr(sys, "argv", ["bnn2hw", *options])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bnn2hw: net.toml: ")
+    assert message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["net.toml"]

@@ -284,6 +284,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "other ties": (head(5, ties="both"), "class: key 'layers.ties' is 'both'; choose one"),
     "a class for no bit": (head(5, none=0), "class: key 'layers.none' is unknown"),
+    "a dilation beyond the map": (
+        layer(0, dilation=9),
+        r"first: kernel \(3, 3\) with dilation \(9, 9\) does not fit a 5x5 map",
+    ),
     "a stride for sums": (layer(4, stride=2), "added: key 'layers.stride' is unknown"),
 }  # fmt: skip
 
