@@ -21,9 +21,8 @@ from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .area import Area
 from .graph import AdderGraph, Count, Sum, interval_width
-from .heap_moves import compression_moves
 from .layer_plan import LayerPlan
-from .netlist import Netlist, SumOutput
+from .netlist import Netlist, SumOutput, total_weight
 from .outputs import BitReadout, Readout
 
 __all__ = ["PlanCost", "comparison_bits", "core_area", "plan_cost"]
@@ -54,6 +53,10 @@ _RATES = {
 _REGISTERS = _Rates(1.3, 0.55, 2.5, 1.0, 0.0)
 # Tables of four inputs for one of six, where a netlist is made of those.
 _SMALL_TABLES = 2.0
+# What registers between the cells of a netlist keep Yosys from joining, and how many there are for
+# each table, by the levels between them. Measured on digits.
+_CUT_TABLES = 1.07
+_CUT_REGISTERS = 1.35
 
 
 @dataclass(frozen=True)
@@ -145,13 +148,15 @@ def _netlist_cost(
         literal >> 1 < netlist.inputs for cell in netlist.cells for literal in cell.literals
     )
     luts, adders = float(netlist.luts), 0
+    rates = _RATES[netlist.target.name]
+    # Sums of heaps come where a constant is added, or a level is that of the border class.
+    bit = 1 + rates.comparison if isinstance(readout, BitReadout) else rates.additions
     for output in netlist.outputs:
         if isinstance(output, SumOutput):
-            heights = [len(column) for column in output.heap]
-            luts += compression_moves(netlist.target, tuple(heights), 1.0).cost
+            width = total_weight(output.heap).bit_length()
+            heap = tuple((0,) * len(column) for column in output.heap)
+            luts += rates.counts * _compressed(heap, width)[0] + bit * width
             adders += 1
-    if adders:
-        luts += len(readout.value) * _RATES[netlist.target.name].additions
     return PlanCost(
         terms_direct=terms_direct,
         terms=terms,
@@ -351,7 +356,8 @@ def core_area(
     if isinstance(graph, Netlist):
         luts = float(_netlist_cost(graph, readout, 0, 1).luts)
         luts *= _SMALL_TABLES if graph.target.lut_inputs > 4 else 1.0
-        registers = luts
+        luts *= 1.0 if pipeline is None else _CUT_TABLES
+        registers = _CUT_REGISTERS * luts
     else:
         cells = _cells(graph)
         luts = _graph_tables(graph, cells, readout, _RATES[family])
