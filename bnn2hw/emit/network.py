@@ -180,6 +180,7 @@ class NetworkFiles:
             "output_bytes": widths["m_axis_tdata"] // 8,
             "output": self.network.layers[-1].name,
             "edges": list(edges.items()),
+            "queues": [stage.name for stage in self.stages if stage.unit == "Fifo"],
             "patience": 100_000 + 100 * self.paces.interval,
             "volume": len(self.frames.images),
             "verilator_flags": _VERILATOR_FLAGS,

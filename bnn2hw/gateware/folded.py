@@ -253,10 +253,10 @@ class FoldedCore(wiring.Component):
             channels = np.minimum(np.arange(self._folds) * self._pes + k, self._channels - 1)
             read = tuple((channels * self._groups // self._channels).tolist())  # fold by fold
             if read not in made:
-                word = words[read[0]]
-                if len(set(read)) > 1:
-                    word = Signal(len(word), name=f"inputs{k}")
-                    m.d.comb += word.eq(selected([words[group] for group in read], fold))
+                # A signal: each slice of an expression goes through all bits of it again.
+                word = Signal(len(words[0]), name=f"inputs{k}")
+                of_folds = [words[group] for group in read]
+                m.d.comb += word.eq(selected(of_folds, fold) if len(set(read)) > 1 else of_folds[0])
                 made[read] = chunk = Signal(bits, name=f"chunk{k}", reset_less=True)
                 parts = [word[at : at + bits] for at in range(0, len(word), bits)]
                 with m.If(go):

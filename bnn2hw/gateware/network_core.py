@@ -21,8 +21,9 @@ class NetworkCore(wiring.Component):
 
     The stream behind the last stage of a layer is that layer's edge of the network, one position
     a beat; a simulation finds it as the wires ``<stage>_word``, ``<stage>_valid`` and
-    ``<stage>_ready``, whose names are kept in the Verilog. A :class:`.Fork` stands where several
-    stages read an edge.
+    ``<stage>_ready``, whose names are kept in the Verilog, and as ``<stage>_refuses`` whether a
+    queue has no place for a word that comes. A :class:`.Fork` stands where several stages read an
+    edge.
 
     Parameters
     ----------
@@ -62,6 +63,9 @@ class NetworkCore(wiring.Component):
                 platform.stage(name, stage) if isinstance(platform, SharedModules) else stage
             )
             edges[name] = self._named(m, name, stage.o)
+            if isinstance(stage, Fifo):
+                refuses = Signal(name=f"{name}_refuses", attrs={"keep": 1})
+                m.d.comb += refuses.eq(stage.i.valid & ~stage.i.ready)
         readers: dict[str, list[stream.Interface]] = {name: [] for name in edges}
         for number, (_, _, sources) in enumerate(self._stages):
             for source, sink in zip(sources, self._sinks(number), strict=True):

@@ -27,6 +27,8 @@ Progress = Callable[[str], None]
 # Frames for which every word on every edge is compared: with the cocotb bench, which is slow, and
 # without.
 _BENCH_FRAMES, _HARNESS_FRAMES = 3, 8
+# Frames that come at the interval of the analysis.
+_PACED_FRAMES = 32
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class NetworkSimulation:
         The same as measured over the later half of the frames, without stalls.
     latency
         Cycles from the first beat of the first frame to its answer.
+    paced
+        Frames that came evenly, one each interval: answers came at the same interval, and no queue
+        was full when a word came to it.
     cycles, stalled_cycles
         Of all frames, without stalls, and with random stalls on both sides.
     frames_per_second
@@ -61,6 +66,7 @@ class NetworkSimulation:
     least_interval: int
     greatest_interval: int
     latency: int
+    paced: int
     cycles: int
     stalled_cycles: int
     frames_per_second: float
@@ -84,7 +90,9 @@ def simulate_network(
 
     The first frames go through the cocotb bench, which looks at every edge under random stalls
     and sends frames of wrong length too; all of them go through the compiled harness, once
-    without and once with stalls, which looks at every edge for the first of them.
+    without and once with stalls, which looks at every edge for the first of them. Some of them go
+    through it once more, evenly and at the interval of the build: then no queue may be full when
+    a word comes to it.
 
     Parameters
     ----------
@@ -108,7 +116,7 @@ def simulate_network(
     ToolError
         If Verilator is missing or fails.
     VerificationError
-        If anything differs, or the interval is not the stated one.
+        If anything differs, the interval is not the stated one, or a queue is too short for it.
     """
     find_verilator()
     manifest = read_manifest(directory, "network")
@@ -129,20 +137,30 @@ def simulate_network(
             run_bench(directory, build, top, "vectors", seed, stall, waves)
         progress(f"{name}: Verilator build of the harness")
         harness = build_harness(directory, top, manifest)
-        progress(f"{name}: {len(pictures)} frames, without and with stalls")
-        plain = _run_harness(harness, results, len(pictures), 0, seed)
-        stalled = _run_harness(harness, results, len(pictures), stall, seed)
+        progress(f"{name}: {len(pictures)} frames, without and with stalls, and evenly")
+        count = len(pictures)
+        plain = _run_harness(harness, results, count, "0", seed)
+        stalled = _run_harness(harness, results, count, str(stall), seed)
+        paced = _run_harness(harness, results, min(count, _PACED_FRAMES), "paced", seed)
     except ModelError as error:
         raise BuildError(str(error), file=directory, remedy="generate the build again") from None
     except OSError as error:
         raise BuildError(f"cannot write results: {error.strerror}", file=results) from None
     interval = manifest["interval_cycles"]
-    measured = plain["least_interval"], plain["greatest_interval"]
-    if len(pictures) > 4 and measured != (interval, interval):
+    for queue, cycles in paced["full_queues"].items():
         raise VerificationError(
-            f"answers come every {measured[0]} to {measured[1]} cycles, the build says {interval}",
+            f"{queue} is full in {cycles} cycles when a word comes, of frames at the interval of "
+            f"{interval} cycles that the build says",
             file=directory,
         )
+    for run in (paced, plain):
+        measured = run["least_interval"], run["greatest_interval"]
+        if count > 4 and measured != (interval, interval):
+            raise VerificationError(
+                f"answers come every {measured[0]} to {measured[1]} cycles, the build says "
+                f"{interval}",
+                file=directory,
+            )
     result = NetworkSimulation(
         network=name,
         real=real,
@@ -152,6 +170,7 @@ def simulate_network(
         least_interval=measured[0],
         greatest_interval=measured[1],
         latency=plain["latency"],
+        paced=paced["answers"],
         cycles=plain["cycles"],
         stalled_cycles=stalled["cycles"],
         frames_per_second=len(pictures) / max(plain["seconds"], 1e-9),
@@ -212,15 +231,13 @@ def build_harness(directory: Path, top: str, manifest: dict[str, Any]) -> Path:
     return program
 
 
-def _run_harness(
-    harness: Path, results: Path, count: int, stall: float, seed: int
-) -> dict[str, Any]:
+def _run_harness(harness: Path, results: Path, count: int, stall: str, seed: int) -> dict[str, Any]:
     """Run all frames and return what the harness prints."""
     volume = results / "volume"
     done = subprocess.run(
         [
             str(harness.resolve()), str(volume / "frames.bin"), str(volume / "expected.bin"),
-            str(count), str(stall), str(seed), str(results / "vectors"),
+            str(count), stall, str(seed), str(results / "vectors"),
         ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
