@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def apart(script: str, *arguments: str) -> dict[str, object] | None:
         [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True
     )
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def into_page(page: Path, marker: str, table: str) -> None:
+    """Put a table into a page, behind its marker and in place of the one there."""
+    pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*\n*")
+    text = page.read_text(encoding="utf-8")
+    page.write_text(pattern.sub(lambda _: f"{marker}\n\n{table}\n", text), encoding="utf-8")
 
 
 def random_layer(channels: int, closed: bool) -> Network:

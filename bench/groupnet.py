@@ -3,24 +3,24 @@
 python bench/groupnet.py          print the table
 python bench/groupnet.py --page   and put it into docs/groupnet.md
 
-The networks are trained on digits for some seconds each: one block of six channels, placed on an
-ECP5-85k. Sharing off is the choice of a graph for each layer; windows are shared in both cases.
-Builds stay in build/groupnet, and what was synthesised there serves again.
+The networks are trained on digits for some seconds each: one block of six channels. Those of which
+the clock counts are placed and routed on an ECP5-85k. Sharing off is the choice of a graph for each
+layer; windows are shared in both cases. Builds stay in build/groupnet, and what was synthesised
+there serves again.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import dataclass
 from functools import cache
 
-from common import ROOT
+from common import ROOT, into_page
 
-from bnn2hw.accelerator import generate_network, place
+from bnn2hw.accelerator import generate_network, place, synthesise_network
 from bnn2hw.model import Network
 from bnn2hw.report.tables import Table, number, ratio
-from bnn2hw.synth import Placement
+from bnn2hw.synth import NetworkSynthesis, Placement
 from bnn2hw.train.loop import train
 from bnn2hw.train.recipe import parse_recipe
 
@@ -38,6 +38,7 @@ class Case:
     variant: str = "gbd1"
     lanes: int | None = None
     shared: bool = True
+    placed: bool = True
 
     @property
     def name(self) -> str:
@@ -53,9 +54,9 @@ CASES = (
     Case(3, lanes=2),
     Case(3, lanes=1),
     Case(5, lanes=1),
-    Case(3, shared=False),
-    Case(3, "lbd"),
-    Case(3, "lbd", shared=False),
+    Case(3, shared=False, placed=False),
+    Case(3, "lbd", placed=False),
+    Case(3, "lbd", shared=False, placed=False),
 )
 
 
@@ -72,8 +73,8 @@ def trained(bases: int, variant: str) -> Network:
     return train(parse_recipe(recipe)).network
 
 
-def placed(case: Case) -> Placement:
-    """Return what synthesis, place and route give."""
+def measured(case: Case) -> tuple[int, NetworkSynthesis, Placement | None]:
+    """Return the cycles of an image, and what synthesis, place and route give."""
     network, choices = trained(case.bases, case.variant), None
     if not case.shared:
         BUILDS.mkdir(parents=True, exist_ok=True)
@@ -88,44 +89,39 @@ def placed(case: Case) -> Placement:
         network, plan="mst", pipeline=2, bases_parallel=case.lanes, choices=choices,
         out=BUILDS / case.name,
     )  # fmt: skip
-    (found,) = place(build.directory, [DEVICE])
-    return found
+    (found,) = synthesise_network(build.directory, [DEVICE.partition("-")[0]])
+    placements = place(build.directory, [DEVICE] if case.placed else [])
+    return build.interval, found, placements[0] if placements else None
 
 
-def row(case: Case, found: Placement, single: int) -> list[str]:
-    """Return a row of the table; ``single`` is the LUTs of the bases of a network with one."""
-    network, luts = trained(case.bases, case.variant), in_bases(found)
-    fraction = max(tensor.format.fraction for tensor in network.tensors.values())
-    return [
-        case.variant,
-        number(case.bases),
-        number(case.lanes or case.bases),
-        "yes" if case.shared else "no",
-        number(fraction),
-        number(found.interval),
-        number(found.synthesis.total.cells.luts),
-        number(luts),
-        ratio(luts, single),
-        number(found.synthesis.total.cells.flip_flops),
-        f"{found.clock:.1f}",
-        number(round(found.images_per_second)),
-    ]
-
-
-def in_bases(found: Placement) -> int:
+def in_bases(found: NetworkSynthesis) -> int:
     """Return the LUTs of the stages between the first activation and where the bases meet."""
-    stages = found.synthesis.stages
-    return sum(stage.cells.luts for stage in stages if stage.name.startswith("block"))
+    return sum(stage.cells.luts for stage in found.stages if stage.name.startswith("block"))
+
+
+def row(case: Case, single: int) -> tuple[list[str], int]:
+    """Return a row of the table, and its LUTs in bases; ``single`` is those of one base, or 0."""
+    network, (cycles, found, placement) = trained(case.bases, case.variant), measured(case)
+    luts, cells = in_bases(found), found.total.cells
+    fraction = max(tensor.format.fraction for tensor in network.tensors.values())
+    cells_of = [
+        case.variant, number(case.bases), number(case.lanes or case.bases),
+        "yes" if case.shared else "no", number(fraction), number(cycles), number(cells.luts),
+        number(luts), ratio(luts, single or luts), number(cells.flip_flops),
+    ]  # fmt: skip
+    if placement is None:
+        return [*cells_of, "", ""], luts
+    return [*cells_of, f"{placement.clock:.1f}", number(round(placement.images_per_second))], luts
 
 
 def rows() -> list[list[str]]:
     """Return the table, printing each row as it comes."""
     single, table = 0, []
     for case in CASES:
-        found = placed(case)
-        single = single or in_bases(found)
-        table.append(row(case, found, single))
-        print(" | ".join(table[-1]), flush=True)
+        cells, luts = row(case, single)
+        single = single or luts
+        table.append(cells)
+        print(" | ".join(cells), flush=True)
     return table
 
 
@@ -142,9 +138,7 @@ def main() -> None:
     table = Table(HEADERS, rows()).markdown()
     print(table)
     if options.page:
-        pattern = re.compile(re.escape(MARKER) + r"\n+(\|.*\n)*")
-        text = pattern.sub(f"{MARKER}\n\n{table}", PAGE.read_text(encoding="utf-8"))
-        PAGE.write_text(text, encoding="utf-8")
+        into_page(PAGE, MARKER, table)
 
 
 if __name__ == "__main__":

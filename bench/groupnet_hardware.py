@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import ROOT
+from common import ROOT, into_page
 
 from bnn2hw import api, golden
 from bnn2hw.model import Network, load
@@ -57,11 +57,10 @@ class Case:
 CASES = (
     Case("quantised", 1),
     Case("groupnet", 1),
-    Case("groupnet", 3, lanes=1),
-    Case("groupnet", 3, lanes=2),
-    Case("groupnet", 3),
+    Case("groupnet", 3, interval=2000),
+    Case("groupnet", 3, lanes=1, interval=6000),
     Case("groupnet", 5, interval=2000),
-    Case("groupnet", 5, lanes=2, interval=4000),
+    Case("groupnet", 5, lanes=2, interval=6000),
 )
 
 
@@ -109,9 +108,7 @@ def main() -> None:
     table = Table(HEADERS, rows, left=(0, 3)).markdown()
     print(table)
     if options.page:
-        pattern = re.compile(re.escape(MARKER) + r"\n+(\|.*\n)*")
-        text = pattern.sub(f"{MARKER}\n\n{table}", PAGE.read_text(encoding="utf-8"))
-        PAGE.write_text(text, encoding="utf-8")
+        into_page(PAGE, MARKER, table)
 
 
 if __name__ == "__main__":
