@@ -57,8 +57,9 @@ def bit_form(layer: LinearLayer, source: Tensor) -> BitForm:
 def prove_netlist(layer: LinearLayer, source: Tensor, netlist: Netlist) -> None:
     """Check that a netlist computes a layer: a proof for all inputs.
 
-    Each output's heap is unfolded to its linear form over the patch; the cells of a comparison
-    are replayed; and a comparison's level is held against the layer's threshold at every sum.
+    Counters write the sum of what they read; each output's heap is unfolded to its linear form
+    over the patch; the cells of a comparison are replayed; and a comparison's level is held
+    against the layer's threshold at every sum.
 
     Raises
     ------
@@ -69,6 +70,7 @@ def prove_netlist(layer: LinearLayer, source: Tensor, netlist: Netlist) -> None:
     try:
         if [output.channel for output in netlist.outputs] != live:
             raise ValueError("it computes the wrong channels")
+        netlist.prove_counters()
         forms = bit_form(layer, source)
         thresholds = single_thresholds(layer, source)
         lowest, highest = (bounds[0] for bounds in layer.sum_bounds(source))

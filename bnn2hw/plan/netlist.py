@@ -20,7 +20,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from .counters import LUT_INPUTS, Adder, Kind
+from .counters import LUT_INPUTS, Adder, Counter, Kind
 from .targets import LUT6, Target
 
 __all__ = [
@@ -210,6 +210,29 @@ class Netlist:
             entries = np.array([cell.table >> at & 1 for at in range(1 << len(literals))])
             bits[cell.first] = entries[word]
         return bits
+
+    def prove_counters(self) -> None:
+        """Check that what counters write stands for the sum of what they read, for all inputs.
+
+        The tables of a counter are checked, and the functions of a parity chain. An adder is an
+        addition.
+
+        Raises
+        ------
+        ValueError
+            If one does not.
+        """
+        for kind in {cell.kind for cell in self.cells}:
+            if kind is None or isinstance(kind, Adder):
+                continue
+            words = np.arange(1 << kind.inputs)
+            read = words >> np.arange(kind.inputs)[:, None] & 1
+            written = kind.evaluate(read.astype(np.uint8)).astype(np.int64)
+            if isinstance(kind, Counter):
+                written = np.array([[one >> k & 1 for k in words.tolist()] for one in kind.tables])
+            total = np.left_shift(1, kind.columns) @ read + kind.constant
+            if (np.left_shift(1, kind.places) @ written != total >> kind.drop << kind.drop).any():
+                raise ValueError(f"{kind} does not write the sum of what it reads")
 
     def linear_form(self, heap: Heap) -> tuple[NDArray[np.int64], int]:
         """Return coefficients over the bits of the patch, int64 (inputs,), and the constant.
