@@ -1,121 +1,206 @@
-"""Whole networks from model to bitstream: area, clock and images a second beside FINN's.
+"""Whole networks from model to bitstream: what they take, what that takes, and FINN's figures.
 
-    python bench/networks.py                       # TFC, folded: some minutes
-    python bench/networks.py digits tfc tfc-spatial lfc cnv --place
+    python bench/networks.py                  # TFC, folded: some minutes
+    python bench/networks.py digits tfc lfc cnv
+    python bench/networks.py --docs           # and the tables of all results into docs/networks.md
 
-For each network the seconds from the model to a verified build (generated; every edge of some
-images and all answers of the images compared with the golden model, in compiled hardware), the
-seconds of Yosys, and the peak memory of any one process. With --place also nextpnr's, and the
-images a second at the clock that it reaches.
+The cases are the commands of examples/digits/hardware.py and examples/zoo/accelerate.py. For each
+network: what it is on its device by nextpnr, with every answer of its images compared with the
+golden model; the processor time of the steps from the model to the bitstream, of this process and
+all that it started; and the peak memory of any one of them. Results are kept in build/networks.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import resource
 import sys
-import tempfile
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from common import ZOO, apart, measured, network
+from common import ROOT, apart
 
 from bnn2hw import api
+from bnn2hw.model import Network
+from bnn2hw.plan.devices import CAPACITIES
+from bnn2hw.report.tables import Table, number
+
+sys.path.insert(0, str(ROOT / "examples" / "zoo"))
+
+from accelerate import ZOO, load
+
+KEPT = ROOT / "build" / "networks"
+DOCS = ROOT / "docs" / "networks.md"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network, how it is built, and what was published of it."""
+    """A network, how it is built, and what was published of it.
 
-    archive: str
-    interval: int | None
+    Attributes
+    ----------
+    name
+        Network and style.
+    network
+        ``digits``, or a network of ``examples/zoo/accelerate.py``.
+    device
+        Where it is placed.
+    interval
+        Cycles that an image may take; None for spatial layers.
+    pipeline
+        Adder levels between registers; the device's if None.
+    images
+        Through the compiled simulation.
+    published
+        FINN's figures, with its clock, device and tools.
+    """
+
+    name: str
+    network: str
     device: str
-    pipeline: int
-    clock: float
-    published: str
+    interval: int | None
+    pipeline: int | None
+    images: int
+    published: str = ""
 
 
-# FINN's figures as its authors print them: another clock, device and tools than ours.
-_MNIST = "SFC-max: 12.3 M images/s, 91,131 LUT6, 200 MHz, Zynq ZC706, Vivado"
-_CIFAR = "21,906 images/s, 32,400 cycles an image, Zynq ZC706, Vivado"
+# FINN's figures as its authors print them: its paper, and its folding files for the cycles.
+_TFC = "64 cycles an image"
+_SFC = "SFC-max: 12.3 M images/s, 0.31 us, 91,131 LUT6 at 200 MHz"
+_CNV = "21,906 images/s, 283 us at 200 MHz; 32,400 cycles an image"
 CASES = {
-    "digits": Case("digits", 20_000, "ice40-up5k", 3, 16, ""),
-    "digits-spatial": Case("digits", None, "ecp5-25k", 6, 50, ""),
-    "tfc": Case("tfc_w1a1_mnist", 64, "ecp5-25k", 2, 50, "64 cycles an image"),
-    "tfc-spatial": Case("tfc_w1a1_mnist", None, "ecp5-85k", 4, 50, _MNIST),
-    "lfc": Case("lfc_w1a1_mnist", 2_100, "ecp5-85k", 2, 50, ""),
-    "cnv": Case("cnv_w1a1_cifar10", 32_400, "ecp5-85k", 2, 50, _CIFAR),
+    "digits": Case("digits, folded", "digits", "ice40-up5k", 20_000, None, 400),
+    "digits-ecp5": Case("digits, folded", "digits", "ecp5-25k", 20_000, None, 400),
+    "digits-spatial": Case("digits, spatial", "digits", "ecp5-25k", None, 6, 400),
+    "tfc": Case("TFC, folded", "tfc", "ecp5-25k", 64, None, 10_000, _TFC),
+    "tfc-spatial": Case("TFC, spatial", "tfc", "ecp5-85k", None, 4, 10_000, _SFC),
+    "lfc": Case("LFC, folded", "lfc", "ecp5-85k", 2_100, None, 1_000),
+    "cnv": Case("CNV, folded", "cnv", "ecp5-85k", 32_400, None, 64, _CNV),
 }
-IMAGES = 64
 
 
-def run(name: str, place: bool) -> dict[str, object] | None:
-    """Return the figures of a case; None where its network is missing."""
+def command(case: Case) -> str:
+    """Return the command of the examples that does the same."""
+    script = (
+        "digits/hardware.py" if case.network == "digits" else f"zoo/accelerate.py {case.network}"
+    )
+    parts = ["python", f"examples/{script}", f"--device {case.device}"]
+    if case.interval is not None:
+        parts.append(f"--interval {case.interval}")
+    if case.pipeline is not None:
+        parts.append(f"--pipeline {case.pipeline}")
+    if case.network != "digits":
+        parts.append(f"--images {case.images}")
+    return " ".join(parts)
+
+
+def seconds() -> float:
+    """Return the processor time so far, of this process and those that it waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def run(name: str) -> dict[str, Any]:
+    """Return the figures of a case."""
     case = CASES[name]
-    found = network(case.archive)
-    if found is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "build")
-        start = time.perf_counter()
-        api.generate_network(found, interval=case.interval, pipeline=case.pipeline, out=out)
-        simulated = api.simulate_network(out, images=IMAGES)
-        seconds = time.perf_counter() - start
-        (synthesis,) = api.synthesise_network(out, [case.device.partition("-")[0]])
-        cells = synthesis.total.cells
-        row: dict[str, object] = {
-            "cycles": simulated.interval,
-            "latency": simulated.latency,
-            "verified": seconds,
-            "yosys": synthesis.total.seconds,
-            "luts": cells.luts,
-            "flip-flops": cells.flip_flops,
-            "block RAMs": cells.block_rams,
-        }
-        if place:
-            (placed,) = api.place(out, [case.device], clock=case.clock)
-            row |= {
-                "MHz": placed.clock,
-                "images/s": placed.images_per_second,
-                "nextpnr": placed.seconds[1],
-            }
-        *_, row["GiB"] = measured(lambda: None)
-        return row
+    network: Network = api.load_network()
+    if case.network != "digits":
+        network, _ = load(case.network, case.images, ZOO)
+    family = CAPACITIES[case.device].family
+    sized = case.interval is not None
+    where: dict[str, Any] = {"device": case.device} if sized else {"target": family}
+    times = [seconds()]
+    build = api.generate_network(
+        network, interval=case.interval, pipeline=case.pipeline, **where, out=KEPT / name
+    )
+    simulated = api.simulate_network(build.directory, images=case.images)
+    times.append(seconds())
+    api.synthesise_network(build.directory, [family])
+    times.append(seconds())
+    (placed,) = api.place(build.directory, [case.device])
+    times.append(seconds())
+    peaks = [
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
+    logic, memory = (
+        ("ICESTORM_LC", "ICESTORM_RAM") if family == "ice40" else ("TRELLIS_COMB", "DP16KD")
+    )
+    return {
+        "cycles": simulated.interval,
+        "latency": simulated.latency,
+        "images": simulated.real,
+        "cells": [placed.used[logic], placed.available[logic]],
+        "flip-flops": placed.used.get("TRELLIS_FF"),
+        "block RAMs": [placed.used.get(memory, 0), CAPACITIES[case.device].block_rams],
+        "MHz": placed.clock,
+        "seconds": [after - before for before, after in pairwise(times)],
+        "GiB": max(peaks) / 2**20,
+    }
+
+
+def tables() -> Mapping[str, str]:
+    """Return the tables of all results that are kept."""
+    measured, times = [], []
+    for name, case in CASES.items():
+        path = KEPT / f"{name}.json"
+        if not path.exists():
+            continue
+        row = json.loads(path.read_text(encoding="utf-8"))
+        images = 1e6 * row["MHz"] / row["cycles"]
+        used = [
+            f"{number(row[key][0])} of {number(row[key][1])}" for key in ("cells", "block RAMs")
+        ]
+        flipflops = row["flip-flops"]
+        measured.append([
+            case.name, f"`{command(case)}`", case.device, number(row["cycles"]),
+            number(row["latency"]), number(row["images"]), used[0],
+            "in the cells" if flipflops is None else number(flipflops), used[1],
+            f"{row['MHz']:.1f}", number(round(images)),
+        ])  # fmt: skip
+        times.append([
+            case.name, case.device, *(number(round(one)) for one in row["seconds"]),
+            f"{row['GiB']:.1f}", f"{images:,.0f}", case.published,
+        ])  # fmt: skip
+    return {
+        "measured": Table(
+            ["network", "command", "device", "cycles an image", "latency", "images compared",
+             "cells", "flip-flops", "block RAM", "MHz", "images/s"], measured, left=(0, 1, 2),
+        ).markdown(),
+        "times": Table(
+            ["network", "device", "model to verified build, s", "Yosys, s", "nextpnr, s", "GiB",
+             "images/s", "FINN, by Vivado for a Zynq 7045 (ZC706)"], times, left=(0, 1, 7),
+        ).markdown(),
+    }  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Networks from model to bitstream.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} [tfc]")
-    parser.add_argument("--place", action="store_true", help="place and route too: minutes each")
+    parser.add_argument("--docs", action="store_true", help="put the tables into docs/networks.md")
     parser.add_argument("--one", choices=CASES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
-        print(json.dumps(run(options.one, options.place)))
+        print(json.dumps(run(options.one)))
         return
-    for name in options.cases or ["tfc"]:
+    for name in options.cases or ([] if options.docs else ["tfc"]):
         if name not in CASES:
             parser.error(f"there is no case {name!r}: use {', '.join(CASES)}")
-    print(
-        "| network | device | cycles an image | latency | model to verified build, s | Yosys, s "
-        "| LUT4 | flip-flops | block RAMs | GiB | MHz | images/s | nextpnr, s | FINN |\n"
-        f"| :-- | :-- |{' --: |' * 11} :-- |"
-    )
-    for name in options.cases or ["tfc"]:
-        flags = ["--place"] if options.place else []
-        row = apart(__file__, "--one", name, *flags)
-        if row is None:
-            print(f"| {name} | not in {ZOO.name} |")
-            continue
-        counts = [f"{row[key]:,}" for key in ("cycles", "latency")]
-        counts += [f"{row[key]:,.0f}" for key in ("verified", "yosys", "luts")]
-        counts += [f"{row[key]:,}" for key in ("flip-flops", "block RAMs")]
-        counts += [f"{row['GiB']:.1f}"]
-        counts += [
-            f"{row[key]:,.0f}" if key in row else "" for key in ("MHz", "images/s", "nextpnr")
-        ]
-        case = CASES[name]
-        print(f"| {name} | {case.device} | {' | '.join(counts)} | {case.published} |", flush=True)
+        print(f"{name}: {command(CASES[name])}", file=sys.stderr, flush=True)
+        KEPT.mkdir(parents=True, exist_ok=True)
+        (KEPT / f"{name}.json").write_text(json.dumps(apart(__file__, "--one", name)) + "\n")
+    found = tables()
+    print(*found.values(), sep="\n")
+    if options.docs:
+        text = DOCS.read_text(encoding="utf-8")
+        for name, table in found.items():
+            marker = f"<!-- table: python bench/networks.py, {name} -->"
+            pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
+            text = pattern.sub(f"{marker}\n\n{table}".replace("\\", r"\\"), text)
+        DOCS.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
