@@ -21,7 +21,20 @@ from bnn2hw.emit.vectors import pack_words
 from bnn2hw.emit.windows import views_of
 from bnn2hw.gateware.network_core import NetworkCore
 from bnn2hw.golden import run
-from bnn2hw.model import Affine, Network
+from bnn2hw.model import (
+    Affine,
+    Argmax,
+    BaseGroup,
+    BinaryConv,
+    BinaryDense,
+    Integer,
+    Layer,
+    MaxPool,
+    Network,
+    SumPool,
+    Tensor,
+    Threshold,
+)
 from bnn2hw.plan import plan_layer
 from bnn2hw.plan.folding import Folding, fold_job
 from bnn2hw.plan.jobs import linear_jobs, network_jobs, side_by_side, with_joined
@@ -121,11 +134,9 @@ def test_random_networks(groupnet: Groupnet, lanes: int, stall: float, spanning:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stall", [0.0, 0.3])
-def test_bases_in_turn_are_the_bases_side_by_side(stall: float) -> None:
+def test_bases_in_turn_are_the_bases_side_by_side() -> None:
     network = Groupnet(bases=2, strides=(2, 1), size=(3, 4)).build()
-    parallel = check(network, None, stall)
-    in_turn = check(network, 1, stall)
+    parallel, in_turn = (check(network, lanes) for lanes in (None, 1))
     assert len(in_turn) < 0.8 * len(parallel)
 
 
@@ -137,11 +148,42 @@ def test_bases_in_turn_are_folded_further(pes: int, simd: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("variant", "lanes", "stall"), [("lbd", None, 0.3), ("lbd", 1, 0.3), ("gbd1", 2, 0.0)]
+    ("variant", "bases", "lanes", "stall"),
+    [("lbd", 3, None, 0.3), ("lbd", 3, 1, 0.3), ("gbd1", 2, 1, 0.0)],
 )
-def test_dilations_of_parallel_bases(variant: str, lanes: int | None, stall: float) -> None:
-    network = Groupnet(variant=variant, dilations=(1, 2, 2), strides=(1,), size=(5, 4)).build()
+def test_dilations_of_parallel_bases(
+    variant: str, bases: int, lanes: int | None, stall: float
+) -> None:
+    network = Groupnet(
+        variant=variant, bases=bases, dilations=(1, 2, 2), strides=(1,), size=(5, 4)
+    ).build()
     check(network, lanes, stall, spanning=variant == "lbd")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_pools_of_bases_in_turn(shared: bool) -> None:
+    """Each base has pools: of an edge that it shares with the other, and of bits of its own."""
+    rng = np.random.default_rng(5)
+    layers: list[Layer] = []
+    for k in (0, 1):
+        source = "input"
+        if not shared:
+            weights, source = rng.integers(0, 2, (2, 3, 3, 2)).astype(np.uint8), f"conv{k}"
+            threshold = Threshold.at_least(rng.integers(-3, 4, 2))
+            layers.append(BinaryConv(source, ("input",), weights, threshold, padding=(1, 1, 1, 1)))
+        layers.append(MaxPool(f"most{k}", (source,), (2, 1), (1, 1)))
+        layers.append(SumPool(f"sum{k}", (f"most{k}",), (2, 2), (1, 2)))
+    layers.append(Affine("mean", ("sum0", "sum1"), np.array([[1], [2]]), np.array([0]), 0,
+                         Integer(-99, 99)))  # fmt: skip
+    layers.append(BinaryDense("classes", ("mean",), rng.integers(0, 2, (3, 8)).astype(np.uint8)))
+    layers.append(Argmax("class", ("classes",)))
+    bases = tuple(
+        tuple(layer.name for layer in layers if layer.name.endswith(str(k))) for k in (0, 1)
+    )
+    group = BaseGroup("group", bases, "mean")
+    network = Network("n", Tensor((4, 4, 2), Integer(-4, 3)), tuple(layers), groups=(group,))
+    stages = check(network, 1)
+    assert [stage.unit for stage in stages if "Pool" in stage.unit] == ["MaxPool", "SumPool"]
 
 
 def test_bases_that_read_one_edge_share_its_window() -> None:
@@ -173,8 +215,8 @@ def test_dilations_in_turn_share_one_line() -> None:
 def rejected(network: Network, broken: Network) -> bool:
     """Return whether the hardware of a broken network gives other answers."""
     stages, _ = stages_of(broken, 1)
-    trace = trace_of(stages, network, 3, 0.2)
-    return trace.words != answers(network, images_of(network, 3))
+    trace = trace_of(stages, network, 2, 0.2)
+    return trace.words != answers(network, images_of(network, 2))
 
 
 def with_weights(network: Network, name: str, weights: NDArray[np.int64]) -> Network:
