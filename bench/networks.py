@@ -19,6 +19,7 @@ import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from common import ROOT, apart
