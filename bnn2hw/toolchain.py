@@ -10,6 +10,7 @@ import importlib.util
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from threading import Event
 
+from . import object_cache
 from .errors import ToolError
 
 __all__ = [
@@ -242,6 +244,12 @@ def verilator_environment() -> dict[str, str]:
         # its makefiles use as soon as a design is split into several files.
         make.append("CFG_CXXFLAGS_PCH_I=-include")
     environment["MAKEFLAGS"] = " ".join(make)
+    # The runtime library is the greater part of what a small design compiles.
+    cache = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if os.path.isabs(cache):
+        kept = os.path.join(cache, "bnn2hw", "objects")
+        program = [sys.executable, "-IS", object_cache.__file__, kept]
+        environment.setdefault("OBJCACHE", shlex.join(program))
     return environment
 
 

@@ -95,7 +95,7 @@ def module_of(path: Path) -> str:
 
 def test_the_table_is_read() -> None:
     order = rooms()
-    assert order[0] == {"errors", "toolchain"}
+    assert order[0] == {"errors", "object_cache", "toolchain"}
     assert order[-1] == {"cli"}
     assert {"model", "frontends", "golden", "plan", "gateware", "api"} <= set().union(*order)
     assert set(NEVER) <= set().union(*order)
