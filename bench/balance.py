@@ -26,22 +26,18 @@ EXAMPLES = ROOT / "examples" / "networks"
 ENGINES = ROOT / "examples" / "choices" / "subbit_engines.toml"
 # Name: network, how it is generated, families.
 CASES: Mapping[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "digits-small": (
-        "digits", {"device": "ice40-up5k", "target_fps": 80}, ("ice40", "ecp5"),
-    ),
+    "digits-small": ("digits", {"device": "ice40-up5k", "target_fps": 80}, ("ice40", "ecp5")),
     "digits-folded": ("digits", {"interval": 4096}, ("ice40", "ecp5")),
     "digits-fast": ("digits", {"device": "ecp5-25k", "target_fps": 50_000}, ("ice40", "ecp5")),
-    "digits-spatial": ("digits", {"plan": "mst", "pipeline": 3}, ("ice40", "ecp5")),
+    "digits-spatial": ("digits", {"target": "ecp5", "pipeline": 3}, ("ice40", "ecp5")),
     "subbit": ("subbit", {"interval": 3000}, ("ice40", "ecp5")),
-    "subbit-engines": (
-        "subbit", {"interval": 16_500, "choices": ENGINES, "pipeline": 3}, ("ice40", "ecp5"),
-    ),
     "quantised": ("quantised", {"interval": 2000}, ("ice40", "ecp5")),
     "groupnet": ("groupnet", {"interval": 5000, "bases_parallel": 1}, ("ecp5",)),
-    "tfc": ("tfc_w1a1_mnist", {"interval": 64, "pipeline": 2}, ("ice40", "ecp5")),
-    "lfc": ("lfc_w1a1_mnist", {"interval": 2100, "pipeline": 2}, ("ecp5",)),
-    "cnv": ("cnv_w1a1_cifar10", {"interval": 32_400, "pipeline": 2}, ("ecp5",)),
-}  # fmt: skip
+    "tfc": ("tfc_w1a1_mnist", {"device": "ecp5-25k", "interval": 64}, ("ice40", "ecp5")),
+    "tfc-spatial": ("tfc_w1a1_mnist", {"target": "ecp5", "pipeline": 4}, ("ecp5",)),
+    "lfc": ("lfc_w1a1_mnist", {"device": "ecp5-85k", "interval": 2100}, ("ecp5",)),
+    "cnv": ("cnv_w1a1_cifar10", {"device": "ecp5-85k", "interval": 32_400}, ("ecp5",)),
+}
 MARKERS = {
     "networks": "<!-- table: python bench/balance.py, networks -->",
     "stages": "<!-- table: python bench/balance.py, stages -->",
