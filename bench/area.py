@@ -23,9 +23,10 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from common import ROOT
+from common import ROOT, into_page
 from rowtree import CASES, layer_of
 
 from bnn2hw.emit.templates import render
@@ -72,15 +73,10 @@ def main() -> None:
 
 
 def put_table(marker: str, text: str, docs: bool) -> None:
-    """Print a table, and put it into docs/area.md after its marker where that is asked for."""
+    """Print a table, and put it into docs/area.md where that is asked for."""
     print(text)
     if docs:
-        path = ROOT / "docs" / "area.md"
-        head, _, rest = path.read_text(encoding="utf-8").partition(marker)
-        lines = rest.lstrip("\n").splitlines(keepends=True)
-        while lines and lines[0].startswith("|"):
-            lines.pop(0)
-        path.write_text(f"{head}{marker}\n\n{text}\n{''.join(lines).lstrip()}", encoding="utf-8")
+        into_page(ROOT / "docs" / "area.md", marker, text)
 
 
 def table_rows(case: str, target: str) -> Iterator[list[str]]:
@@ -103,7 +99,7 @@ def table_rows(case: str, target: str) -> Iterator[list[str]]:
         yield [case, target, "da4ml", "-", "-", "-", "-", f"over {_SOLVER}", "-"]
 
 
-def design_of(case: str, design: str, target: str) -> dict[str, object] | None:
+def design_of(case: str, design: str, target: str) -> dict[str, Any] | None:
     """Return Verilog, seconds and peak memory of a design; None where its solver does not end.
 
     What da4ml found is kept, as its solver takes minutes.
@@ -111,7 +107,7 @@ def design_of(case: str, design: str, target: str) -> dict[str, object] | None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     kept = FOLDER / f"{case}-{design}.json".replace(" ", "_")
     if design == "da4ml" and kept.exists():
-        return json.loads(kept.read_text())
+        return _loaded(kept.read_text())
     command = [sys.executable, __file__, "--make", case, design, target]
     try:
         done = subprocess.run(
@@ -122,10 +118,15 @@ def design_of(case: str, design: str, target: str) -> dict[str, object] | None:
         text = "null"
     if design == "da4ml":
         kept.write_text(text)
-    return json.loads(text)
+    return _loaded(text)
 
 
-def make(case: str, design: str, target: str) -> dict[str, object]:
+def _loaded(text: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = json.loads(text)
+    return found
+
+
+def make(case: str, design: str, target: str) -> dict[str, Any]:
     """Plan a layer and return its Verilog; runs in a process of its own."""
     found = layer_of(case)
     assert found is not None, f"{case}: its network is missing, set BNN2HW_ZOO"
@@ -180,12 +181,12 @@ def da4ml_verilog(solved: object) -> str:
         return "\n".join([*(file.read_text() for file in modules if file.stem in top), top])
 
 
-def figures(made: dict[str, object], target: str) -> dict[str, int]:
+def figures(made: dict[str, Any], target: str) -> dict[str, int]:
     """Return LUTs, carries and levels by Yosys; of two scripts the smaller result for a peer."""
-    scripts = [bool(made["tables"])]
-    if "shift_adder" in str(made["verilog"]):
+    scripts = [made["tables"]]
+    if "shift_adder" in made["verilog"]:
         scripts = [False, True]
-    found = [synthesis(str(made["verilog"]), target, tables) for tables in scripts]
+    found = [synthesis(made["verilog"], target, tables) for tables in scripts]
     return min(found, key=lambda one: one["luts"])
 
 
@@ -210,7 +211,8 @@ def synthesis(verilog: str, target: str, tables: bool) -> dict[str, int]:
         kept.write_text(
             json.dumps({"luts": cells.luts, "carries": cells.carries, "levels": levels})
         )
-    return json.loads(kept.read_text())
+    figures: dict[str, int] = json.loads(kept.read_text())
+    return figures
 
 
 if __name__ == "__main__":

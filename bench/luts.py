@@ -6,12 +6,11 @@ python bench/luts.py --readme   and put it into README.md
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from pathlib import Path
 
-from common import ROOT, network
+from common import ROOT, into_page, network
 
 import bnn2hw
 from bnn2hw.model import Network
@@ -72,10 +71,7 @@ def main() -> None:
     text = Table(headers, rows(), left=(0, 1)).markdown()
     print(text)
     if "--readme" in sys.argv:
-        path = ROOT / "README.md"
-        readme = path.read_text(encoding="utf-8")
-        pattern = re.compile(re.escape(MARKER) + r"\n+(\|.*\n)*")
-        path.write_text(pattern.sub(f"{MARKER}\n\n{text}", readme), encoding="utf-8")
+        into_page(ROOT / "README.md", MARKER, text)
 
 
 if __name__ == "__main__":

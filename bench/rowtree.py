@@ -10,7 +10,6 @@ each target, planned and as Yosys maps them.
 from __future__ import annotations
 
 import json
-import re
 import resource
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from common import ROOT, apart, network
+from common import ROOT, apart, into_page, network
 
 from bnn2hw.emit.templates import render
 from bnn2hw.emit.verilog import to_rtlil, to_verilog
@@ -35,16 +34,17 @@ from bnn2hw.report.tables import Table, number, ratio
 from bnn2hw.synth.cells import count_cells
 from bnn2hw.toolchain import find_yosys
 
-# name: (network and layer, or none for random weights; rows and columns)
-CASES = {
+# Name: network, layer, and how many of its rows.
+TRAINED = {
     "digits conv3": ("digits", "conv3", None),
     "CNV conv1": ("cnv_w1a1_cifar10", "conv1", None),
     "TFC fc0": ("tfc_w1a1_mnist", "fc0", None),
     "LFC fc1, 128 rows": ("lfc_w1a1_mnist", "fc1", 128),
     "LFC fc1": ("lfc_w1a1_mnist", "fc1", None),
-    "random 64x256": (None, None, (64, 256)),
-    "random 64x576": (None, None, (64, 576)),
 }
+# Name: rows and columns of random weights.
+RANDOM = {"random 64x256": (64, 256), "random 64x576": (64, 576)}
+CASES = (*TRAINED, *RANDOM)
 MARKER = "<!-- table: python bench/rowtree.py -->"
 MEASURED = ("digits conv3", "random 64x256", "CNV conv1")
 MEASURED_MARKER = "<!-- table: python bench/rowtree.py --yosys -->"
@@ -52,19 +52,21 @@ MEASURED_MARKER = "<!-- table: python bench/rowtree.py --yosys -->"
 
 def layer_of(case: str) -> tuple[LinearLayer, Tensor] | None:
     """Return a layer with thresholds and its input; None where its network is missing."""
-    name, layer, rows = CASES[case]
-    if name is None:
+    if case in RANDOM:
         chance = np.random.default_rng(0)
-        weights = chance.integers(0, 2, rows).astype(np.uint8)
-        levels = Threshold.at_least(chance.integers(-10, 11, rows[0]))
-        return BinaryDense("fc", ("input",), weights, levels), Tensor((rows[1],), BIPOLAR)
+        channels, inputs = RANDOM[case]
+        weights = chance.integers(0, 2, (channels, inputs)).astype(np.uint8)
+        levels = Threshold.at_least(chance.integers(-10, 11, channels))
+        return BinaryDense("fc", ("input",), weights, levels), Tensor((inputs,), BIPOLAR)
+    name, layer, rows = TRAINED[case]
     model = network(name)
     if model is None:
         return None
-    found = model.layer(layer)
+    found = next(one for one in model.linear_layers() if one.name == layer)
     source = model.source(found)
     if rows is not None:
         threshold = found.threshold
+        assert threshold is not None and isinstance(found, BinaryDense)
         kept = Threshold(threshold.direction[:rows], threshold.level[:rows])
         found = replace(found, weights=found.weights[:rows], threshold=kept)
     return found, source
@@ -152,10 +154,7 @@ def show(marker: str, text: str) -> None:
     """Print a table, and put it into the page after its marker where that is asked for."""
     print(text)
     if "--write" in sys.argv:
-        path = ROOT / "docs" / "rowtree.md"
-        page = path.read_text(encoding="utf-8")
-        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
-        path.write_text(pattern.sub(f"{marker}\n\n{text}", page), encoding="utf-8")
+        into_page(ROOT / "docs" / "rowtree.md", marker, text)
 
 
 if __name__ == "__main__":
