@@ -18,7 +18,8 @@ from .targets import Target, Trial
 
 __all__ = ["Moves", "comparison_moves", "compression_moves"]
 
-_BEAM = 12
+# The best few of the states; more where additions take several columns together.
+_BEAM, _BEAM_CARRIES = 6, 12
 # States of a column that are followed while its counters are chosen, and once they are.
 _WIDE, _OPTIONS, _A_HEIGHT = 150, 40, 2
 # What a bit of the lowest column costs more than one above, where additions go on from it.
@@ -164,7 +165,7 @@ def compression_moves(target: Target, heights: _Heights, price: float) -> Moves:
                 total, above = moves.cost + cost + price * counted[0], _trimmed(counted[1:])
                 if above not in after or total < after[above].cost:
                     after[above] = Moves(total, (*moves.columns, kinds), (*moves.left, counted[0]))
-        states = _best(after, lambda columns: rest * sum(columns))
+        states = _best(target, after, lambda columns: rest * sum(columns))
     assert best is not None
     return best
 
@@ -213,6 +214,7 @@ def comparison_moves(target: Target, heights: _Heights, top: int, constant: int)
             key: moves
             for waits in (False, True)  # those that wait may find no adder: keep others
             for key, moves in _best(
+                target,
                 {key: moves for key, moves in after.items() if bool(key.waiting) == waits},
                 lambda key: target.bit * sum(key.heights),
             ).items()
@@ -300,7 +302,9 @@ def _ended(heights: _Heights, carry: int = 0) -> _Heights:
     return (above[0] + carry, *above[1:]) if above else (carry,)
 
 
-def _best(states: dict[_State, Moves], rest: Callable[[_State], float]) -> dict[_State, Moves]:
+def _best(
+    target: Target, states: dict[_State, Moves], rest: Callable[[_State], float]
+) -> dict[_State, Moves]:
     """Return the few states of least cost with an estimate of the rest; ties by the state."""
     ranked = sorted(states.items(), key=lambda item: (item[1].cost + rest(item[0]), item[0]))
-    return dict(ranked[:_BEAM])
+    return dict(ranked[: _BEAM_CARRIES if target.carries else _BEAM])

@@ -8,10 +8,10 @@ the whole block cheaper, the rest of it being as it is. Only heights of columns 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product, zip_longest
 
-from .heap_moves import comparison_moves, compression_moves
+from .heap_moves import Moves, comparison_moves, compression_moves
 from .netlist import frame
 from .targets import Target
 
@@ -27,6 +27,15 @@ _FACTORS = (0.6, 0.8, 1.0, 1.3, 1.7)
 _ROUNDS = 2
 # Blocks of more classes start with what is given, and only their halves are searched.
 _CLASSES = 40
+
+
+@dataclass
+class _Tree:
+    """The heaps of a block: the price of a bit, the heights of the columns, and the moves."""
+
+    prices: dict[HeapKey, float]
+    heights: dict[HeapKey, tuple[int, ...]] = field(default_factory=dict)
+    moves: dict[HeapKey, Moves] = field(default_factory=dict)
 
 
 @dataclass
@@ -57,53 +66,57 @@ class HeapPrices:
         place
             Of its first row.
         """
-        start: dict[HeapKey, float] = {}
-        best = self._cost(classes, place, start)
+        tree = _Tree({})
+        best = self._cost(classes, place, tree)
+        start = tree.prices
         if not self.search:
             return start
         if len(classes) > _CLASSES:
-            parts = self._halves(classes, place, start)[1]
+            parts = self._halves(classes, place, tree)[1]
             return start | {
                 key: price for at, part in parts for key, price in self.chosen(part, at).items()
             }
-        chosen = start
         for _ in range(_ROUNDS):
             before = best
             for key, factor in product(start, _FACTORS):
-                tried = {**chosen, key: start[key] * factor}
+                price = start[key] * factor
+                moves = compression_moves(self.target, tree.heights[key], price)
+                if moves.left == tree.moves[key].left and moves.columns == tree.moves[key].columns:
+                    continue
+                tried = _Tree({**tree.prices, key: price})
                 cost = self._cost(classes, place, tried)
                 if cost < best:
-                    best, chosen = cost, tried
+                    best, tree = cost, tried
             if best == before:
                 break
-        return chosen
+        return tree.prices
 
-    def _cost(self, classes: _Classes, place: int, chosen: dict[HeapKey, float]) -> float:
+    def _cost(self, classes: _Classes, place: int, tree: _Tree) -> float:
         """Return what a block costs; heaps without a price get that to start with."""
         if len(next(iter(classes))) == 1:
             return self._comparison_cost(*classes.values())
-        cost, parts = self._halves(classes, place, chosen)
-        return cost + sum(self._cost(part, at, chosen) for at, part in parts)
+        cost, parts = self._halves(classes, place, tree)
+        return cost + sum(self._cost(part, at, tree) for at, part in parts)
 
     def _halves(
-        self, classes: _Classes, place: int, chosen: dict[HeapKey, float]
+        self, classes: _Classes, place: int, tree: _Tree
     ) -> tuple[float, list[tuple[int, _Classes]]]:
         """Return what the heaps of a block cost, and place and classes of its halves."""
         size, cost = len(next(iter(classes))), 0.0
         start = sum(self.prices[rows] for _, rows in halves(size))
-        left = {}
         for pattern, heights in classes.items():
-            price = chosen.setdefault((place, pattern), start)
+            key = place, pattern
+            price = tree.prices.setdefault(key, start)
             moves = compression_moves(self.target, heights, price)
             cost += moves.cost - price * sum(moves.left)
-            left[pattern] = moves.left
+            tree.heights[key], tree.moves[key] = heights, moves
         parts = []
         for first, rows in halves(size):
             part: _Classes = {}
-            for pattern, heights in left.items():
-                key, _ = turned_part(pattern, first, rows)
-                pairs = zip_longest(part.get(key, ()), heights, fillvalue=0)
-                part[key] = tuple(one + other for one, other in pairs)
+            for pattern in classes:
+                own, _ = turned_part(pattern, first, rows)
+                pairs = zip_longest(part.get(own, ()), tree.moves[place, pattern].left, fillvalue=0)
+                part[own] = tuple(one + other for one, other in pairs)
             parts.append((place + first, part))
         return cost, parts
 

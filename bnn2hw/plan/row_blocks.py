@@ -8,6 +8,7 @@ agree (or disagree) in many columns belong together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,17 @@ def row_blocks(
     price
         LUTs that a bit costs which a class leaves (see :func:`.compression_moves`).
     """
-    columns = negative.shape[1]
-    table = _class_costs(columns, target, price)
+    found = _row_blocks(negative.tobytes(), negative.shape, size, target, price)
+    return [list(block) for block in found]
+
+
+@lru_cache(maxsize=8)
+def _row_blocks(
+    packed: bytes, shape: tuple[int, ...], size: int, target: Target, price: float
+) -> list[list[int]]:
+    """Return the blocks; those asked for last are kept, as plans are tried on the same rows."""
+    negative = np.frombuffer(packed, dtype=np.bool_).reshape(shape)
+    table = _class_costs(shape[1], target, price)
 
     def cost(rows: Sequence[int]) -> float:
         return float(table[np.bincount(class_codes(negative, rows))].sum())

@@ -14,9 +14,11 @@ that synthesis counts there.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import zip_longest
 
 import numpy as np
@@ -47,6 +49,8 @@ _SEARCHED = 256
 _NEAR_PARTS = (16, 5)
 # Such rows in a row after one of a block.
 _HOPS = 2
+# Factors of the prices that are tried on a block which has too many levels.
+_FACTORS = (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5)
 
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
@@ -69,6 +73,7 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
     """
     device = TARGETS[target]
 
+    @cache
     def luts(block: tuple[int, float], near: int) -> int:
         return _Planner(layer, source, device, block, near).build(_SAMPLE).luts
 
@@ -108,6 +113,7 @@ class _Planner:
         self._prices = HeapPrices(target, self._price, search)
         self._element = source.format.width
         self._forms = bit_form(layer, source)
+        self._weight = int(np.abs(self._forms.matrix).sum(axis=1).max(initial=2))
         self._thresholds = single_thresholds(layer, source)
         self._netlist = Netlist(layer.patch_size() * self._element, target)
         self._outputs: list[BitOutput | SumOutput] = []
@@ -120,8 +126,7 @@ class _Planner:
             blocks = row_blocks(negative[roots], self._size, self._target, self._price[self._size])
             blocks = [roots[block].tolist() for block in blocks]
             for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
-                shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
-                self._split(rows, block, classes, 0, self._prices.chosen(shape))
+                self._add_block(rows, block, classes)
         self._netlist.outputs = sorted(self._outputs, key=lambda output: output.channel)
         return self._netlist
 
@@ -181,6 +186,33 @@ class _Planner:
             columns.append(tuple((2 * (inputs * width + k) + turned).tolist()))
         return tuple(columns)
 
+    def _add_block(self, rows: DistinctRows, block: list[int], classes: _Classes) -> None:
+        """Add a block; where it is too deep, with the first other prices that make it less so."""
+        netlist = self._netlist
+        shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
+        chosen = self._prices.chosen(shape)
+        most = math.ceil(self._target.levels * math.log2(self._weight))
+        start = len(netlist.cells), len(netlist.levels), len(self._outputs)
+        depths: dict[float, int] = {}
+        for factor in _FACTORS:
+            self._split(rows, block, classes, 0, chosen, factor)
+            literals = [
+                literal
+                for output in self._outputs[start[2] :]
+                for literal in netlist.literals(output)
+            ]
+            depths[factor] = max(netlist.levels[literal >> 1] for literal in literals)
+            if depths[factor] <= most:
+                return
+            self._undo(*start)
+        best = min(_FACTORS, key=lambda factor: depths[factor])
+        self._split(rows, block, classes, 0, chosen, best)
+
+    def _undo(self, cells: int, bits: int, outputs: int) -> None:
+        """Take away all but the first cells, bits and outputs."""
+        del self._netlist.cells[cells:], self._outputs[outputs:]
+        del self._netlist.levels[bits:], self._netlist.writer[bits:]
+
     def _split(
         self,
         rows: DistinctRows,
@@ -188,6 +220,7 @@ class _Planner:
         classes: _Classes,
         place: int,
         prices: Mapping[HeapKey, float],
+        factor: float,
     ) -> None:
         """Compress the classes of a block, and go on with its halves; a single row is put out."""
         if len(block) == 1:
@@ -195,7 +228,8 @@ class _Planner:
             self._put_out(rows, block[0], heap)
             return
         classes = [
-            (pattern, self._compressed(heap, prices[place, pattern])) for pattern, heap in classes
+            (pattern, self._compressed(heap, prices[place, pattern] * factor))
+            for pattern, heap in classes
         ]
         for start, size in halves(len(block)):
             parts: dict[tuple[bool, ...], list[Heap]] = defaultdict(list)
@@ -203,7 +237,7 @@ class _Planner:
                 part, turned = turned_part(pattern, start, size)
                 parts[part].append(complement(heap) if turned else heap)
             merged = [(pattern, _merged(heaps)) for pattern, heaps in parts.items()]
-            self._split(rows, block[start : start + size], merged, place + start, prices)
+            self._split(rows, block[start : start + size], merged, place + start, prices, factor)
 
     def _compressed(self, heap: Heap, price: float) -> Heap:
         """Add counters to a heap as far as pays, the earliest bits first, and return the rest."""

@@ -66,9 +66,9 @@ class Carries:
         return -(-bits // self.bits) * self.luts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
-    """A device family as a planner sees it.
+    """A device family as a planner sees it; one object each, equal to itself alone.
 
     Attributes
     ----------
@@ -90,6 +90,8 @@ class Target:
         Chains of carries, where there are some.
     table
         What a table takes.
+    levels
+        Levels that an output may have for each bit of its sum; more only where none has fewer.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Target:
     bit: float
     carries: Carries | None = None
     table: int = 1
+    levels: float = 3.0
 
     @cached_property
     def reach(self) -> int:
@@ -142,6 +145,7 @@ LUT6 = Target(
     prices=((1, 0.52), (2, 0.92), (3, 1.25), (4, 1.6), (6, 2.3), (8, 2.9)),
     blocks=((4, 1.0), (6, 1.3), (8, 1.0)),
     bit=0.55,
+    levels=1.5,
 )
 LUT4 = Target(
     "lut4",

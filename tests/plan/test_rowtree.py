@@ -212,6 +212,11 @@ def test_near_identical_rows_cost_next_to_nothing() -> None:
     assert np.array_equal(np.abs(form), np.ones(200))
 
 
+def test_levels_are_part_of_the_cost() -> None:
+    layer = dense(random_bits(24, 256), Threshold.at_least(np.zeros(24, int)))
+    assert max(rowtree_netlist(layer, vector(256)).levels) <= 12
+
+
 def test_rows_that_are_near_one_another_form_trees() -> None:
     distance = np.array([[0, 2, 9, 9], [2, 0, 1, 9], [9, 1, 0, 9], [9, 9, 9, 0]], dtype=np.int32)
     assert near_rows(distance, 2, 1).tolist() == [1, -1, 1, -1]
