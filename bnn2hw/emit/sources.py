@@ -14,6 +14,7 @@ __all__ = ["component_texts", "literal", "readout_fields"]
 # Copied into every build directory, so that its Amaranth source needs no bnn2hw.
 _COMPONENTS = (
     "errors.py",
+    "object_cache.py",
     "toolchain.py",
     "plan/counters.py",
     "plan/engine_program.py",
