@@ -53,7 +53,6 @@ CASES = (
     Case(5),
     Case(3, lanes=2),
     Case(3, lanes=1),
-    Case(5, lanes=1),
     Case(3, shared=False, placed=False),
     Case(3, "lbd", placed=False),
     Case(3, "lbd", shared=False, placed=False),
