@@ -176,7 +176,7 @@ def da4ml_verilog(solved: object) -> str:
     with tempfile.TemporaryDirectory() as folder:
         RTLModel(solved, "top", folder, flavor="verilog").write()
         sources = Path(folder, "src")
-        top = (sources / "top.v").read_text()
+        top = "\n".join(file.read_text() for file in sorted(sources.glob("top*.v")))
         modules = sorted((sources / "static").glob("*.v"))
         return "\n".join([*(file.read_text() for file in modules if file.stem in top), top])
 
