@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Pace", "Paces", "pace_of_stages"]
 
-# Frames of the schedule: the last of them counts.
+# Frames of the schedule, or twice as many, until at every stage the last is as the one before.
 _FRAMES = 6
 # Cycles that a queue takes, at most.
 _QUEUE = 2
@@ -91,7 +91,17 @@ def pace_of_stages(stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats
         Of a frame at the input.
     """
     interval = max([beats, *(pace.cycles for paces, _ in stages for pace in paces)])
-    given = np.arange(beats * _FRAMES) * interval // beats
+    frames = _FRAMES
+    while (found := _schedule(stages, beats, interval, frames)) is None:
+        frames *= 2
+    return found
+
+
+def _schedule(
+    stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats: int, interval: int, frames: int
+) -> Paces | None:
+    """Return the pace as so many frames show it, or None where the last two differ at a stage."""
+    given = np.arange(beats * frames) * interval // beats
     results: list[NDArray[np.int64]] = []
     depths = []
     for paces, sources in stages:
@@ -101,10 +111,15 @@ def pace_of_stages(stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats
         starts = _starts(times, paces[0]) if paces else times
         depths.append(tuple(_waiting(arrival[:beat], starts) for arrival in arrivals))
         for pace in paces:
-            times = _results(_starts(times, pace), pace)
+            times = _starts(times, pace)
+            frame = len(pace.hold)
+            last, before = times[-frame:], times[-2 * frame : -frame]
+            if len(before) < frame or (last != before + interval).any():
+                return None
+            times = _results(times, pace)
         results.append(times if paces else times + _QUEUE)
     # The last stage ends frames with as many results as in steady state.
-    frame = round(len(results[-1]) / _FRAMES)
+    frame = round(len(results[-1]) / frames)
     return Paces(interval, tuple(depths), int(results[-1][frame - 1]) - int(given[beats - 1]))
 
 
