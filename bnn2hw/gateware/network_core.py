@@ -106,7 +106,8 @@ class AxiStreamNetwork(wiring.Component):
     Every frame, that is every ``tlast`` at the input, gives one answer. A frame that was too
     short or too long spoils its own answer alone, which ``m_axis_tuser`` marks. The clock is
     ``clk``, the synchronous reset ``rst`` is active high; what remains of a frame after a reset
-    in its middle counts as a short frame.
+    in its middle counts as a short frame. An answer of several beats waits in a queue until its
+    frame has come in whole, as each of its beats says what was wrong with the frame.
 
     Parameters
     ----------
@@ -171,6 +172,11 @@ class AxiStreamNetwork(wiring.Component):
         m.submodules.guard = guard = self._guard
         m.submodules.core = core = self._core
         m.submodules.verdicts = verdicts = self._verdicts
+        answers = core.o
+        if self._answers > 1:
+            m.submodules.answers = queue = Fifo(len(core.o.payload), self._answers)
+            m.d.comb += _joined(core.o, queue.i)
+            answers = queue.o
         answer = Signal(range(self._answers))
         goes = Signal()
         m.d.comb += [
@@ -183,12 +189,12 @@ class AxiStreamNetwork(wiring.Component):
             self.status.eq(
                 Mux(guard.verdict.valid & guard.verdict.ready, guard.verdict.payload, 0)
             ),
-            self.m_axis_tdata.eq(core.o.payload),
+            self.m_axis_tdata.eq(answers.payload),
             self.m_axis_tlast.eq(answer == self._answers - 1),
             self.m_axis_tuser.eq(verdicts.o.payload),
-            self.m_axis_tvalid.eq(core.o.valid & verdicts.o.valid),
+            self.m_axis_tvalid.eq(answers.valid & verdicts.o.valid),
             goes.eq(self.m_axis_tvalid & self.m_axis_tready),
-            core.o.ready.eq(verdicts.o.valid & self.m_axis_tready),
+            answers.ready.eq(verdicts.o.valid & self.m_axis_tready),
             verdicts.o.ready.eq(goes & self.m_axis_tlast),
         ]
         with m.If(goes):

@@ -16,6 +16,7 @@ from bnn2hw.emit.streams import sum_pool_options
 from bnn2hw.emit.vectors import pack_words
 from bnn2hw.gateware.argmax import Argmax
 from bnn2hw.gateware.frame import FrameGuard
+from bnn2hw.gateware.network_core import AxiStreamNetwork
 from bnn2hw.gateware.pool import MaxPool, SumPool
 from bnn2hw.gateware.words import Fifo, Gather, Split
 from bnn2hw.golden import run
@@ -202,3 +203,31 @@ def test_frames_of_any_length_keep_in_step(beats: int, lengths: list[int], stall
     trace = send_words(guard, words, beats * len(frames), stall=stall, background=judge)
     assert trace.words == [w for f in frames for w in (f + [0] * beats)[:beats]]
     assert verdicts == [(length < beats) | (length > beats) << 1 for length in lengths]
+
+
+def test_an_answer_that_begins_before_its_frame_ends() -> None:
+    """What the frame was like is known at its end: the network has to take all of it till then."""
+    network = AxiStreamNetwork([("stage", Fifo(8, 2), ("",))], beats=12, answers=12)
+    taken: list[int] = []
+
+    async def send(ctx: Any) -> None:
+        ctx.set(network.s_axis_tvalid, 1)
+        for number in range(36):
+            ctx.set(network.s_axis_tdata, number)
+            ctx.set(network.s_axis_tlast, number % 12 == 11)
+            await ctx.tick().until(network.s_axis_tready)
+        ctx.set(network.s_axis_tvalid, 0)
+
+    async def take(ctx: Any) -> None:
+        ctx.set(network.m_axis_tready, 1)
+        async for _, _, valid, word in ctx.tick().sample(
+            network.m_axis_tvalid, network.m_axis_tdata
+        ):
+            taken.extend([word] * valid)
+
+    simulator = Simulator(network)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(send)
+    simulator.add_process(take)
+    simulator.run_until(60e-6)
+    assert taken == list(range(36))
