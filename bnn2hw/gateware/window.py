@@ -282,7 +282,7 @@ class SlidingWindow(wiring.Component):
                 }
                 for axis in range(2)
             ]
-            words = []
+            words: list[Value] = []
             for y, x in product(*windows.offsets):
                 if windows.meets(0, y) and windows.meets(1, x):
                     tap = line[self.ahead - (y * width + x)]
