@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,9 +27,9 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 ENGINE = '[{}]\nstyle = "engine"\nlanes = {}\nkernel_units = {}\n'
 
 
-def conv(name: str, source: str, inputs: int, outputs: int, **options: object) -> BinaryConv:
+def conv(name: str, source: str, inputs: int, outputs: int, **options: Any) -> BinaryConv:
     rng = np.random.default_rng(inputs)
-    layer, _ = layer_of(rng, (3, 3), inputs, outputs, book=(3, False), padding=1, **options)  # type: ignore[arg-type]
+    layer, _ = layer_of(rng, (3, 3), inputs, outputs, book=(3, False), padding=1, **options)
     assert isinstance(layer, BinaryConv)
     if layer.threshold is not None:  # constant bits would take no hardware
         level = rng.integers(-9, 10, outputs)
@@ -121,13 +122,11 @@ def test_an_engine_is_chosen_where_block_rams_are_few(monkeypatch: pytest.Monkey
         ),
     ],
 )
-def test_layers_that_no_engine_takes(
-    change: dict[str, object], message: str, tmp_path: Path
-) -> None:
+def test_layers_that_no_engine_takes(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     network = small_network()
     one, two = network.layers
     change["weights"] = np.asarray(change["weights"], np.uint8)
-    network = replace(network, layers=(one, replace(two, **change)))  # type: ignore[arg-type]
+    network = replace(network, layers=(one, replace(two, **change)))
     choices = written(tmp_path / "choices.toml", ENGINE.format("two", 4, 3))
     with pytest.raises(PlanError) as caught:
         generate_network(network, choices=choices, out=tmp_path / "out")
