@@ -31,6 +31,7 @@ CASES: Mapping[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "digits-fast": ("digits", {"device": "ecp5-25k", "target_fps": 50_000}, ("ice40", "ecp5")),
     "digits-spatial": ("digits", {"target": "ecp5", "pipeline": 3}, ("ice40", "ecp5")),
     "subbit": ("subbit", {"interval": 3000}, ("ice40", "ecp5")),
+    "subbit-engines": ("subbit", {"interval": 16_500, "choices": ENGINES}, ("ice40", "ecp5")),
     "quantised": ("quantised", {"interval": 2000}, ("ice40", "ecp5")),
     "groupnet": ("groupnet", {"interval": 5000, "bases_parallel": 1}, ("ecp5",)),
     "tfc": ("tfc_w1a1_mnist", {"device": "ecp5-25k", "interval": 64}, ("ice40", "ecp5")),
