@@ -2,7 +2,7 @@
 
     python bench/networks.py                  # TFC, folded: some minutes
     python bench/networks.py digits tfc lfc cnv
-    python bench/networks.py --docs           # and the tables of all results into docs/networks.md
+    python bench/networks.py --docs           # the tables of all results into README and docs
 
 The cases are the commands of examples/digits/hardware.py and examples/zoo/accelerate.py. For each
 network: what it is on its device by nextpnr, with every answer of its images compared with the
@@ -34,7 +34,8 @@ sys.path.insert(0, str(ROOT / "examples" / "zoo"))
 from accelerate import ZOO, load
 
 KEPT = ROOT / "build" / "networks"
-DOCS = ROOT / "docs" / "networks.md"
+# Tables of all results, by the page that they are part of.
+PAGES = {"readme": "README.md", "measured": "docs/networks.md", "times": "docs/networks.md"}
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def run(name: str) -> dict[str, Any]:
 
 def tables() -> Mapping[str, str]:
     """Return the tables of all results that are kept."""
-    measured, times = [], []
+    readme, measured, times = [], [], []
     for name, case in CASES.items():
         path = KEPT / f"{name}.json"
         if not path.exists():
@@ -155,18 +156,27 @@ def tables() -> Mapping[str, str]:
         used = [
             f"{number(row[key][0])} of {number(row[key][1])}" for key in ("cells", "block RAMs")
         ]
-        flipflops = row["flip-flops"]
+        flipflops, clock = row["flip-flops"], f"{row['MHz']:.1f}"
+        latency = f"{row['latency'] / row['MHz']:,.1f}"
+        readme.append([
+            case.name, f"`{command(case)}`", used[0], used[1], clock, number(round(images)),
+            latency,
+        ])  # fmt: skip
         measured.append([
             case.name, f"`{command(case)}`", case.device, number(row["cycles"]),
             number(row["latency"]), number(row["images"]), used[0],
             "in the cells" if flipflops is None else number(flipflops), used[1],
-            f"{row['MHz']:.1f}", number(round(images)),
+            clock, number(round(images)),
         ])  # fmt: skip
         times.append([
             case.name, case.device, *(number(round(one)) for one in row["seconds"]),
             f"{row['GiB']:.1f}", f"{images:,.0f}", case.published,
         ])  # fmt: skip
     return {
+        "readme": Table(
+            ["network", "command", "cells", "block RAM", "MHz", "images/s", "latency, us"],
+            readme, left=(0, 1),
+        ).markdown(),
         "measured": Table(
             ["network", "command", "device", "cycles an image", "latency", "images compared",
              "cells", "flip-flops", "block RAM", "MHz", "images/s"], measured, left=(0, 1, 2),
@@ -181,7 +191,7 @@ def tables() -> Mapping[str, str]:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Networks from model to bitstream.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} [tfc]")
-    parser.add_argument("--docs", action="store_true", help="put the tables into docs/networks.md")
+    parser.add_argument("--docs", action="store_true", help="put the tables into README and docs")
     parser.add_argument("--one", choices=CASES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
@@ -195,13 +205,12 @@ def main(arguments: list[str]) -> None:
         (KEPT / f"{name}.json").write_text(json.dumps(apart(__file__, "--one", name)) + "\n")
     found = tables()
     print(*found.values(), sep="\n")
-    if options.docs:
-        text = DOCS.read_text(encoding="utf-8")
-        for name, table in found.items():
-            marker = f"<!-- table: python bench/networks.py, {name} -->"
-            pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
-            text = pattern.sub(f"{marker}\n\n{table}".replace("\\", r"\\"), text)
-        DOCS.write_text(text, encoding="utf-8")
+    for name, table in found.items() if options.docs else ():
+        page = ROOT / PAGES[name]
+        marker = f"<!-- table: python bench/networks.py, {name} -->"
+        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
+        text = page.read_text(encoding="utf-8")
+        page.write_text(pattern.sub(f"{marker}\n\n{table}", text), encoding="utf-8")
 
 
 if __name__ == "__main__":

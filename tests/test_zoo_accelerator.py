@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,9 @@ def test_tfc(zoo: Path, tmp_path: Path) -> None:
 def test_popcounts_of_cnv(zoo: Path, tmp_path: Path) -> None:
     told = run(zoo, "popcounts.py", "cnv", "--interval", "32400", "--out", tmp_path / "out")
     assert "570,408 popcounts are those of the zoo" in told
-    assert "4 images at 32272 cycles: 16,412 words on edges as expected" in told
+    cycles = re.search(r"4 images at (\d+) cycles: 16,412 words on edges as expected", told)
+    assert cycles is not None
+    assert int(cycles[1]) <= 32_400
 
 
 @pytest.mark.slow

@@ -13,5 +13,5 @@ def test_digits_on_their_hardware(tmp_path: Path, capsys: pytest.CaptureFixture[
     arguments = ["--interval", "20000", "--images", "4", "--out", str(tmp_path / "out")]
     hardware.main(arguments)
     told = capsys.readouterr().out
-    assert "4 images, every answer as expected\n18432 cycles an image" in told
+    assert "4 images, every answer as expected\n18816 cycles an image" in told
     assert (tmp_path / "out" / "digits" / "digits.v").is_file()
