@@ -118,7 +118,7 @@ def run(name: str) -> dict[str, Any]:
     build = api.generate_network(
         network, interval=case.interval, pipeline=case.pipeline, **where, out=KEPT / name
     )
-    simulated = api.simulate_network(build.directory, images=case.images)
+    simulated = api.simulate_network(build.directory, images=case.images, bench=False)
     times.append(seconds())
     api.synthesise_network(build.directory, [family])
     times.append(seconds())
