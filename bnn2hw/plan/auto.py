@@ -25,7 +25,7 @@ from .subbit import subbit_graph
 __all__ = ["DEPTHS", "TOLERANCE", "Candidate", "best", "candidates", "choose"]
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12)
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 """Part of the tables that fewer levels may cost."""
 
 _TREELESS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}

@@ -24,7 +24,7 @@ from .netlist import Netlist, SumOutput
 
 __all__ = ["DELAYS", "clock_levels", "cut_netlist", "cut_registers"]
 
-DELAYS = {"ecp5": (2.2, 2.1), "ice40": (2.2, 2.1)}
+DELAYS = {"ecp5": (2.5, 2.3), "ice40": (2.5, 2.3)}
 """Nanoseconds of a register with its wires, and of a level, by target.
 
 Of row-class trees after nextpnr (``bench/clock.py``, docs/area.md), rounded up: on ECP5 in its
