@@ -215,8 +215,8 @@ def test_dilations_in_turn_share_one_line() -> None:
 def rejected(network: Network, broken: Network) -> bool:
     """Return whether the hardware of a broken network gives other answers."""
     stages, _ = stages_of(broken, 1)
-    trace = trace_of(stages, network, 2, 0.2)
-    return trace.words != answers(network, images_of(network, 2))
+    trace = trace_of(stages, network, 3, 0.2)
+    return trace.words != answers(network, images_of(network, 3))
 
 
 def with_weights(network: Network, name: str, weights: NDArray[np.int64]) -> Network:
