@@ -7,7 +7,7 @@ the whole block cheaper, the rest of it being as it is. Only heights of columns 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product, zip_longest
 
@@ -31,9 +31,13 @@ _CLASSES = 40
 
 @dataclass
 class _Tree:
-    """The heaps of a block: the price of a bit, the heights of the columns, and the moves."""
+    """The heaps of a block: the price of a bit, the heights of the columns, and the moves.
+
+    ``twice`` holds the bits of weight 2 that each row adds on its own.
+    """
 
     prices: dict[HeapKey, float]
+    twice: Sequence[int]
     heights: dict[HeapKey, tuple[int, ...]] = field(default_factory=dict)
     moves: dict[HeapKey, Moves] = field(default_factory=dict)
 
@@ -56,17 +60,21 @@ class HeapPrices:
     prices: Mapping[int, float]
     search: bool
 
-    def chosen(self, classes: _Classes, place: int = 0) -> dict[HeapKey, float]:
+    def chosen(
+        self, classes: _Classes, twice: Sequence[int], place: int = 0
+    ) -> dict[HeapKey, float]:
         """Return the price of a bit for each heap of the tree of a block.
 
         Parameters
         ----------
         classes
             The heights of each class of the whole block.
+        twice
+            Bits of weight 2 that each row adds on its own.
         place
             Of its first row.
         """
-        tree = _Tree({})
+        tree = _Tree({}, twice)
         best = self._cost(classes, place, tree)
         start = tree.prices
         if not self.search:
@@ -74,7 +82,9 @@ class HeapPrices:
         if len(classes) > _CLASSES:
             parts = self._halves(classes, place, tree)[1]
             return start | {
-                key: price for at, part in parts for key, price in self.chosen(part, at).items()
+                key: price
+                for at, part in parts
+                for key, price in self.chosen(part, twice, at).items()
             }
         for _ in range(_ROUNDS):
             before = best
@@ -83,7 +93,7 @@ class HeapPrices:
                 moves = compression_moves(self.target, tree.heights[key], price)
                 if moves.left == tree.moves[key].left and moves.columns == tree.moves[key].columns:
                     continue
-                tried = _Tree({**tree.prices, key: price})
+                tried = _Tree({**tree.prices, key: price}, twice)
                 cost = self._cost(classes, place, tried)
                 if cost < best:
                     best, tree = cost, tried
@@ -94,7 +104,8 @@ class HeapPrices:
     def _cost(self, classes: _Classes, place: int, tree: _Tree) -> float:
         """Return what a block costs; heaps without a price get that to start with."""
         if len(next(iter(classes))) == 1:
-            return self._comparison_cost(*classes.values())
+            (heights,) = classes.values()
+            return self._comparison_cost(_added(heights, (0, tree.twice[place])))
         cost, parts = self._halves(classes, place, tree)
         return cost + sum(self._cost(part, at, tree) for at, part in parts)
 
@@ -115,8 +126,7 @@ class HeapPrices:
             part: _Classes = {}
             for pattern in classes:
                 own, _ = turned_part(pattern, first, rows)
-                pairs = zip_longest(part.get(own, ()), tree.moves[place, pattern].left, fillvalue=0)
-                part[own] = tuple(one + other for one, other in pairs)
+                part[own] = _added(part.get(own, ()), tree.moves[place, pattern].left)
             parts.append((place + first, part))
         return cost, parts
 
@@ -124,6 +134,11 @@ class HeapPrices:
         """Return what a comparison costs, with some level in the middle."""
         total = sum(bits << column for column, bits in enumerate(heights))
         return comparison_moves(self.target, heights, *frame(max(total // 3, 1))).cost
+
+
+def _added(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the heights of two heaps together."""
+    return tuple(first + second for first, second in zip_longest(one, other, fillvalue=0))
 
 
 def halves(size: int) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -107,6 +107,7 @@ class _Planner:
     ) -> None:
         self._near = near
         self._children: defaultdict[int, list[int]] = defaultdict(list)
+        self._twice: defaultdict[int, list[int]] = defaultdict(list)
         self._layer, self._source, self._target = layer, source, target
         self._size, factor = block
         self._price = {rows: price * factor for rows, price in target.prices}
@@ -136,6 +137,7 @@ class _Planner:
         reach = rows.signs.shape[1] // self._near if self._near else 0
         parent = near_rows(distance, reach, _HOPS)
         self._children.clear()
+        self._twice.clear()
         for row in np.flatnonzero(parent >= 0).tolist():
             self._children[int(parent[row])].append(row)
         return np.flatnonzero(parent < 0)
@@ -146,28 +148,28 @@ class _Planner:
         """Yield the classes of each block as heaps, counters that blocks share among them."""
         negative = rows.signs < 0
         free = np.ones((len(blocks), negative.shape[1]), dtype=np.bool_)
-        shared: list[list[tuple[int, Heap]]] = [[] for _ in blocks]
+        extra: list[dict[int, list[Heap]]] = [defaultdict(list) for _ in blocks]
         single = self._element == 1 and len(blocks) > 1
-        for six in shared_counters(negative, blocks, self._target.shared) if single else ():
-            columns = list(six.columns)
-            heads = [negative[blocks[number][0]] for number in six.blocks]
-            literals = 2 * rows.inputs[columns] + heads[0][columns]
-            counted = self._counted(six.kind, literals.tolist())
-            for number, head in zip(six.blocks, heads, strict=True):
+        for shared in shared_counters(negative, blocks, self._target.shared) if single else ():
+            columns = list(shared.columns)
+            inputs = rows.inputs[columns]
+            counted = self._counted(shared.kind, (2 * inputs + shared.turned).tolist())
+            for number, signs in zip(shared.blocks, shared.rows, strict=True):
                 free[number, columns] = False
-                same = head[columns[0]] == heads[0][columns[0]]
-                shared[number].append((columns[0], counted if same else complement(counted)))
+                code = int(class_codes(signs[:, None], range(len(signs)))[0])
+                extra[number][code].append(complement(counted) if signs[0] else counted)
+                own = negative[blocks[number]][:, columns]
+                for row, column in np.argwhere(own ^ signs[:, None] ^ shared.turned):
+                    right = 2 * inputs[column] + own[row, column]
+                    self._twice[blocks[number][row]].append(int(right))
         for number, block in enumerate(blocks):
             codes = class_codes(negative, block)
-            extra: dict[int, list[Heap]] = defaultdict(list)
-            for column, heap in shared[number]:
-                extra[int(codes[column])].append(heap)
             classes = []
-            for code in np.unique(codes).tolist():
+            for code in sorted({*codes.tolist(), *extra[number]}):
                 members = np.flatnonzero((codes == code) & free[number])
                 heap = self._raw(rows.inputs[members], negative[block[0], members])
                 pattern = (False, *(bool(code >> k & 1) for k in range(len(block) - 1)))
-                classes.append((pattern, _merged([heap, *extra[code]])))
+                classes.append((pattern, _merged([heap, *extra[number][code]])))
             yield classes
 
     def _counted(self, kind: Kind, literals: list[int]) -> Heap:
@@ -190,7 +192,7 @@ class _Planner:
         """Add a block; where it is too deep, with the first other prices that make it less so."""
         netlist = self._netlist
         shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
-        chosen = self._prices.chosen(shape)
+        chosen = self._prices.chosen(shape, [len(self._twice[row]) for row in block])
         most = math.ceil(self._target.levels * math.log2(self._weight))
         start = len(netlist.cells), len(netlist.levels), len(self._outputs)
         depths: dict[float, int] = {}
@@ -225,7 +227,7 @@ class _Planner:
         """Compress the classes of a block, and go on with its halves; a single row is put out."""
         if len(block) == 1:
             ((_, heap),) = classes
-            self._put_out(rows, block[0], heap)
+            self._put_out(rows, block[0], _merged([heap, ((), tuple(self._twice[block[0]]))]))
             return
         classes = [
             (pattern, self._compressed(heap, prices[place, pattern] * factor))

@@ -79,7 +79,7 @@ class Target:
     trials
         Counters of whole sums, in the order in which they are put on a column.
     shared
-        Counters of one column that blocks of rows share.
+        Counters of one column that blocks of rows share, and how many signs in one may be wrong.
     prices
         What a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
     blocks
@@ -97,7 +97,7 @@ class Target:
     name: str
     lut_inputs: int
     trials: tuple[Trial, ...]
-    shared: tuple[Kind, ...]
+    shared: tuple[tuple[Kind, int], ...]
     prices: tuple[tuple[int, float], ...]
     blocks: tuple[tuple[int, float], ...]
     bit: float
@@ -141,7 +141,7 @@ LUT6 = Target(
         Trial(Counter(3, 2), most=2),
         Trial(Counter(3), most=1),
     ),
-    shared=(Counter(6), Counter(5)),
+    shared=((Counter(6), 0), (Counter(6), 1), (Counter(5), 0), (Counter(6), 2)),
     prices=((1, 0.52), (2, 0.92), (3, 1.25), (4, 1.6), (6, 2.3), (8, 2.9)),
     blocks=((4, 1.0), (6, 1.3), (8, 1.0)),
     bit=0.55,
@@ -151,7 +151,7 @@ LUT4 = Target(
     "lut4",
     lut_inputs=4,
     trials=(Trial(ParityChain()), Trial(Counter(3))),
-    shared=(ParityChain(), Counter(3)),
+    shared=((ParityChain(), 0), (Counter(3), 0)),
     prices=_LUT4_PRICES,
     blocks=_LUT4_BLOCKS,
     bit=1.0,
@@ -161,7 +161,7 @@ ICE40 = Target(
     "ice40",
     lut_inputs=4,
     trials=tuple(Trial(kind, None) for kind in (Counter(3), *_adders(3, range(2, 9)))),
-    shared=(Counter(3),),
+    shared=((Counter(3), 0),),
     prices=_LUT4_PRICES,
     blocks=((5, 1.0), (8, 1.0)),
     bit=0.6,
@@ -177,7 +177,7 @@ ECP5 = Target(
         *(Trial(kind, most=1) for kind in _adders(3, range(4, 9, 2))),
         *(Trial(kind, most=1) for kind in _adders(2, range(5, 10, 2))),
     ),
-    shared=(ParityChain(), Counter(3)),
+    shared=((ParityChain(), 0), (Counter(3), 0)),
     prices=_LUT4_PRICES,
     blocks=_LUT4_BLOCKS,
     bit=1.0,
