@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.lib import wiring
 
+import bnn2hw
 from bnn2hw.emit.templates import render
 from bnn2hw.emit.verilog import to_rtlil, to_verilog
+from bnn2hw.gateware.core import LayerCore
 from bnn2hw.gateware.netlist import BitNetlist
 from bnn2hw.model import Threshold
+from bnn2hw.plan.auto import best, candidates
 from bnn2hw.plan.counters import Adder, ParityChain
 from bnn2hw.plan.netlist import Netlist
 from bnn2hw.plan.rowtree import rowtree_netlist
@@ -29,12 +33,11 @@ def planned(target: str) -> Netlist:
     return rowtree_netlist(layer, vector(128), target)
 
 
-def counted(netlist: Netlist, folder: Path) -> int:
+def counted(component: wiring.Component, target: str, folder: Path, tables: bool = True) -> int:
     """Return the LUTs that Yosys counts."""
-    target = netlist.target.name
-    (folder / "results").mkdir()
-    (folder / "top.v").write_text(to_verilog(to_rtlil(BitNetlist(netlist), "top")))
-    values = {"top": "top", "verilog": "top.v", "target": target, "tables": True}
+    (folder / "results").mkdir(parents=True)
+    (folder / "top.v").write_text(to_verilog(to_rtlil(component, "top")))
+    values = {"top": "top", "verilog": "top.v", "target": target, "tables": tables}
     find_yosys().run(render(f"synth/{target}.ys.j2", **values), folder)
     found = json.loads((folder / "results" / f"{target}.json").read_text())
     sizes = {"lut4": 4, "lut6": 6}
@@ -45,17 +48,35 @@ def counted(netlist: Netlist, folder: Path) -> int:
 @pytest.mark.parametrize("target", TARGETS)
 def test_yosys_counts_what_is_planned(target: str, tmp_path: Path) -> None:
     netlist = planned(target)
-    found = counted(netlist, tmp_path)
+    found = counted(BitNetlist(netlist), target, tmp_path)
     assert abs(found - netlist.luts) <= _TOLERANCE * found
 
 
 @pytest.mark.slow
 def test_wrong_costs_are_seen(tmp_path: Path) -> None:
     netlist = planned("ice40")
-    found = counted(netlist, tmp_path)
+    found = counted(BitNetlist(netlist), "ice40", tmp_path)
     wrong = Carries(bits=1, luts=1, ends=True, alone=True, sums=True)
     netlist.target = replace(netlist.target, carries=wrong)
     assert abs(found - netlist.luts) > _TOLERANCE * found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["lut6", "ice40"])
+def test_auto_chooses_within_three_percent_of_the_best(target: str, tmp_path: Path) -> None:
+    network = bnn2hw.load_network()
+    layer = network.linear_layers()[0]
+    source = network.source(layer)
+    found = candidates(layer, source, target=target)
+    chosen, most = best(found, target), 1.3 * min(one.cost.luts for one in found)
+    luts = {}
+    for number, one in enumerate(found):
+        if one is chosen or one.cost.luts < most:
+            core = LayerCore(one.plan.graph, one.plan.readout, element_width=source.format.width)
+            tables = isinstance(one.plan.graph, Netlist)
+            luts[number] = counted(core, target, tmp_path / str(number), tables)
+    assert len(luts) > 2
+    assert luts[found.index(chosen)] <= 1.03 * min(luts.values())
 
 
 def test_each_target_uses_what_it_has() -> None:
