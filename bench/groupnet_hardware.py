@@ -60,7 +60,7 @@ CASES = (
     Case("groupnet", 3, interval=2000),
     Case("groupnet", 3, lanes=1, interval=6000),
     Case("groupnet", 5, interval=2000),
-    Case("groupnet", 5, lanes=2, interval=6000),
+    Case("groupnet", 5, lanes=1, interval=5000),
 )
 
 
