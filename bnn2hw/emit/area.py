@@ -30,6 +30,8 @@ _SAVED_OF_TWO = 0.4
 # Tables of a bit that a sum of several terms adds, and of a bit of its result.
 _TERM_BIT = 1.7
 _RESULT_BIT = {"ecp5": 1.8, "ice40": 1.0}
+# The same of a sum of equal terms as a pool adds them, whose result is an addition.
+_POOL_BIT = 1.4
 
 
 def stage_estimate(stage: Stage) -> dict[str, dict[str, dict[str, int]]]:
@@ -197,9 +199,11 @@ def _sum_pool(options: Options, family: str) -> Area:
     low, high, channels = options["low"], options["high"], options["channels"]
     rows, columns = options["kernel"]
     widths = [interval_shape(n * low, n * high).width for n in (1, columns, rows * columns)]
+    adder = FAMILIES[family].adder
     sums = sum(
-        _sum([width] * terms, result, family)
+        adder * result + (_POOL_BIT * (terms * width - result) if terms > 2 else 0.0)
         for width, terms, result in zip(widths, (columns, rows), widths[1:], strict=False)
+        if terms > 1
     )
     words = channels * widths[0], channels * widths[1]
     return _pool(options, words, family) + Area(channels * sums)
