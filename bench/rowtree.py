@@ -1,4 +1,4 @@
-"""Row-class trees: planned LUTs, depth, seconds of plan and proof, peak memory, beside MST's.
+"""Row-class trees: planned LUTs, depth, CPU seconds of plan and proof, memory, beside MST's.
 
 Each layer is planned in a process of its own, for lookup tables of six inputs; the planned LUTs
 are those of the netlist before synthesis. With --yosys a second table follows: some layers on
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from common import ROOT, apart, into_page, network
 
+from bnn2hw import load_network
 from bnn2hw.emit.templates import render
 from bnn2hw.emit.verilog import to_rtlil, to_verilog
 from bnn2hw.gateware.netlist import BitNetlist
@@ -35,16 +36,20 @@ from bnn2hw.synth.cells import count_cells
 from bnn2hw.toolchain import find_yosys
 
 # Name: network, layer, and how many of its rows.
-TRAINED = {
+LAYERS: dict[str, tuple[str, str, int | None]] = {
     "digits conv3": ("digits", "conv3", None),
     "CNV conv1": ("cnv_w1a1_cifar10", "conv1", None),
     "TFC fc0": ("tfc_w1a1_mnist", "fc0", None),
     "LFC fc1, 128 rows": ("lfc_w1a1_mnist", "fc1", 128),
     "LFC fc1": ("lfc_w1a1_mnist", "fc1", None),
+    "mst.npz conv1": ("mst", "conv1", None),
+    "mst.npz conv2": ("mst", "conv2", None),
+    "mst.npz conv3": ("mst", "conv3", None),
 }
 # Name: rows and columns of random weights.
 RANDOM = {"random 64x256": (64, 256), "random 64x576": (64, 576)}
-CASES = (*TRAINED, *RANDOM)
+CASES = (*LAYERS, *RANDOM)
+MST = ROOT / "examples" / "networks" / "mst.npz"
 MARKER = "<!-- table: python bench/rowtree.py -->"
 MEASURED = ("digits conv3", "random 64x256", "CNV conv1")
 MEASURED_MARKER = "<!-- table: python bench/rowtree.py --yosys -->"
@@ -58,8 +63,8 @@ def layer_of(case: str) -> tuple[LinearLayer, Tensor] | None:
         weights = chance.integers(0, 2, (channels, inputs)).astype(np.uint8)
         levels = Threshold.at_least(chance.integers(-10, 11, channels))
         return BinaryDense("fc", ("input",), weights, levels), Tensor((inputs,), BIPOLAR)
-    name, layer, rows = TRAINED[case]
-    model = network(name)
+    name, layer, rows = LAYERS[case]
+    model = load_network(MST) if name == "mst" else network(name)
     if model is None:
         return None
     found = next(one for one in model.linear_layers() if one.name == layer)
@@ -79,11 +84,11 @@ def measure(case: str) -> None:
         print("null")
         return
     layer, source = found
-    start = time.perf_counter()
+    start = time.process_time()
     netlist = rowtree_netlist(layer, source)
-    planned = time.perf_counter()
+    planned = time.process_time()
     prove_netlist(layer, source, netlist)
-    proved = time.perf_counter()
+    proved = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     mst = plan_cost(plan_layer(layer, source, "mst"), layer, source)
     figures = [netlist.luts, max(netlist.levels), planned - start, proved - planned, peak, mst.luts]
@@ -142,8 +147,8 @@ def main() -> None:
              ratio(luts, mst), f"{plan:.1f}", f"{proof:.1f}", f"{peak:.0f}"]
         )  # fmt: skip
     headers = [
-        "layer", "weights", "LUT6", "a row", "levels", "of mst, estimated", "plan s", "proof s",
-        "peak MiB",
+        "layer", "weights", "LUT6", "a row", "levels", "of mst, estimated", "plan CPU s",
+        "proof CPU s", "peak MiB",
     ]  # fmt: skip
     show(MARKER, Table(headers, rows, left=(0, 1)).markdown())
     if "--yosys" in sys.argv:

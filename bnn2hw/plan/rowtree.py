@@ -45,10 +45,9 @@ __all__ = ["rowtree_netlist"]
 _SAMPLE = 128
 # Channels up to which prices of bits are searched for: it takes about as long as all the rest.
 _SEARCHED = 256
-# Rows that differ in so small a part of their columns may be computed from one another.
-_NEAR_PARTS = (16, 5)
-# Such rows in a row after one of a block.
-_HOPS = 2
+# Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
+# in a row after one of a block.
+_NEAR = ((16, 2), (5, 2), (5, 4))
 # Factors of the prices that are tried on a block which has too many levels.
 _FACTORS = (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5)
 
@@ -74,23 +73,23 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
     device = TARGETS[target]
 
     @cache
-    def luts(block: tuple[int, float], near: int) -> int:
+    def luts(block: tuple[int, float], near: tuple[int, int] | None) -> int:
         return _Planner(layer, source, device, block, near).build(_SAMPLE).luts
 
-    near = min(_near_parts(layer, source), key=lambda near: luts(device.blocks[0], near))
+    near = min(_near_choices(layer, source), key=lambda near: luts(device.blocks[0], near))
     block = min(device.blocks, key=lambda block: luts(block, near))
     search = layer.channels <= _SEARCHED
     return _Planner(layer, source, device, block, near, search).build()
 
 
-def _near_parts(layer: LinearLayer, source: Tensor) -> list[int]:
-    """Return in which parts of the columns rows may differ from their parents; 0 for none."""
-    parts = {0}
+def _near_choices(layer: LinearLayer, source: Tensor) -> list[tuple[int, int] | None]:
+    """Return those of the choices for near rows that some rows are near enough for."""
+    most = 0
     for rows in distinct_rows(layer, source, complement=True):
         distance = rows.distances(complement=True)
         least = distance[np.triu_indices(len(distance), 1)].min(initial=distance.size)
-        parts |= {part for part in _NEAR_PARTS if part * least <= rows.signs.shape[1]}
-    return sorted(parts)
+        most = max(most, rows.signs.shape[1] // max(int(least), 1))
+    return [None, *(near for near in _NEAR if near[0] <= most)]
 
 
 class _Planner:
@@ -102,7 +101,7 @@ class _Planner:
         source: Tensor,
         target: Target,
         block: tuple[int, float],
-        near: int = 0,
+        near: tuple[int, int] | None = None,
         search: bool = False,
     ) -> None:
         self._near = near
@@ -134,8 +133,8 @@ class _Planner:
     def _roots(self, rows: DistinctRows, most: int | None) -> NDArray[np.int64]:
         """Return the rows that are in blocks, and note the others as children of theirs."""
         distance = rows.distances(complement=True)[:most, :most]
-        reach = rows.signs.shape[1] // self._near if self._near else 0
-        parent = near_rows(distance, reach, _HOPS)
+        part, hops = self._near or (rows.signs.shape[1] + 1, 0)
+        parent = near_rows(distance, rows.signs.shape[1] // part, hops)
         self._children.clear()
         self._twice.clear()
         for row in np.flatnonzero(parent >= 0).tolist():

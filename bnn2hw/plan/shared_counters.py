@@ -92,7 +92,8 @@ def _shared(
     like: int,
 ) -> SharedCounter:
     """Return a counter that takes columns to have the signs of one of them, up to complement."""
-    one, two = (negative[blocks[number], like] for number in pair)
+    first = negative[blocks[pair[0]][0], like]  # the first row reads the counter as it is
+    one, two = (negative[blocks[number], like] ^ first for number in pair)
     wrong = (negative[[*blocks[pair[0]], *blocks[pair[1]]]][:, columns].T ^ [*one, *two]).sum(1)
     turned = 2 * wrong > len(one) + len(two)
     return SharedCounter(kind, pair, tuple(columns.tolist()), turned, (one, two))
