@@ -7,7 +7,7 @@
 The cases are the commands of examples/digits/hardware.py and examples/zoo/accelerate.py. For each
 network: what it is on its device by nextpnr, with every answer of its images compared with the
 golden model; the processor time of the steps from the model to the bitstream, of this process and
-all that it started; and the peak memory of any one of them. Results are kept in build/networks.
+all that it started; and the peak memory of any one of them. Figures are kept in build/networks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 import re
 import resource
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ def run(name: str) -> dict[str, Any]:
     family = CAPACITIES[case.device].family
     sized = case.interval is not None
     where: dict[str, Any] = {"device": case.device} if sized else {"target": family}
+    shutil.rmtree(KEPT / name, ignore_errors=True)  # what an earlier run made would save time
     times = [seconds()]
     build = api.generate_network(
         network, interval=case.interval, pipeline=case.pipeline, **where, out=KEPT / name
