@@ -47,7 +47,8 @@ def main() -> None:
 def row(name: str, target: str) -> list[str]:
     """Return the choice for a layer beside the best plan.
 
-    Of spanning trees those that may be chosen are measured: the deepest, and the choice.
+    Of spanning trees the deepest and the choice are measured, and no plan that is estimated to take
+    half as much again as the least.
     """
     of, _, wanted = name.partition("/")
     file = ROOT / "examples" / "networks" / f"{of}.npz"
@@ -58,9 +59,10 @@ def row(name: str, target: str) -> list[str]:
     found = candidates(layer, source, target=target)
     chosen = best(found, target)
     luts = {}
+    most = 1.5 * min(one.cost.luts for one in found)
     for one in found:
         tree = one.plan.method == "mst"
-        if one is chosen or not tree or one.max_depth is None:
+        if one is chosen or (one.cost.luts < most and not (tree and one.max_depth)):
             core = LayerCore(
                 one.plan.graph,
                 one.plan.readout,
