@@ -191,23 +191,25 @@ class _Planner:
         """Add a block; where it is too deep, with the first other prices that make it less so."""
         netlist = self._netlist
         shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
-        chosen = self._prices.chosen(shape, [len(self._twice[row]) for row in block])
+        twice = [len(self._twice[row]) for row in block]
         most = math.ceil(self._target.levels * math.log2(self._weight))
         start = len(netlist.cells), len(netlist.levels), len(self._outputs)
-        depths: dict[float, int] = {}
-        for factor in _FACTORS:
-            self._split(rows, block, classes, 0, chosen, factor)
-            literals = [
-                literal
-                for output in self._outputs[start[2] :]
-                for literal in netlist.literals(output)
-            ]
-            depths[factor] = max(netlist.levels[literal >> 1] for literal in literals)
-            if depths[factor] <= most:
+        plain = replace(self._prices, search=False).chosen(shape, twice)
+        tries = [(self._prices.chosen(shape, twice), 1.0), *((plain, one) for one in _FACTORS)]
+        depths = []
+        for prices, factor in tries:
+            self._split(rows, block, classes, 0, prices, factor)
+            depths.append(
+                max(
+                    netlist.levels[literal >> 1]
+                    for output in self._outputs[start[2] :]
+                    for literal in netlist.literals(output)
+                )
+            )
+            if depths[-1] <= most:
                 return
             self._undo(*start)
-        best = min(_FACTORS, key=lambda factor: depths[factor])
-        self._split(rows, block, classes, 0, chosen, best)
+        self._split(rows, block, classes, 0, *tries[depths.index(min(depths))])
 
     def _undo(self, cells: int, bits: int, outputs: int) -> None:
         """Take away all but the first cells, bits and outputs."""
