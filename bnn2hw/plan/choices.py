@@ -118,16 +118,17 @@ def read_choices(
 
 
 def _choice(entry: Any) -> Choice:
-    if not isinstance(entry, dict) or entry.get("style") not in _KEYS:
+    style = entry.get("style") if isinstance(entry, dict) else None
+    # Membership of a tuple compares: a list or table of the file has no hash.
+    if style not in tuple(_KEYS):
         raise ValueError(f"style must be one of {', '.join(_KEYS)}")
-    style = entry["style"]
     plain = entry.keys() - {"target"} if style == "spatial" else entry.keys()
     if plain != {"style", *_KEYS[style]}:
         raise ValueError(f"a {style} layer has the keys style, {', '.join(_KEYS[style])}")
     if style == "spatial":
         if entry["plan"] not in METHODS:
             raise ValueError(f"plan must be one of {', '.join(METHODS)}")
-        if entry.get("target", "lut6") not in TARGETS:
+        if entry.get("target", "lut6") not in tuple(TARGETS):
             raise ValueError(f"target must be one of {', '.join(TARGETS)}")
         return Choice(entry["plan"], target=entry.get("target"))
     sizes = {key: entry[key] for key in _KEYS[style]}
