@@ -274,7 +274,7 @@ class _Import:
         direction = np.ones(1, np.int64)
         if "direction" in table:
             direction = self._vector(table, "direction", source.channels)
-        return [Quantize(table.text("name"), (edge,), direction.astype(np.int8), levels)]
+        return [Quantize(table.text("name"), (edge,), direction, levels)]
 
     def affine(self, table: Table, edges: tuple[str, ...]) -> Layer:
         """Return a weighted sum, of popcounts where sums of layers are to count as such."""

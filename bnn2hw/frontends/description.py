@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -120,8 +121,12 @@ class Table:
         value = self._value(key, (int, list), "an integer or a list of them", default)
         items = (value,) if isinstance(value, int) else tuple(value)
         if len(items) not in sizes or any(type(n) is not int or abs(n) > 1 << 40 for n in items):
-            wanted = " or ".join(map(str, sizes))
-            self.fail(f"key {self.path_of(key)!r} must be {wanted} integers, not {value!r}")
+            few = len(sizes) <= 4
+            wanted = " or ".join(map(str, sizes)) if few else f"{min(sizes)} to {max(sizes)}"
+            self.fail(
+                f"key {self.path_of(key)!r} must be {wanted} integers of at most 40 bits, not "
+                f"{reprlib.repr(value)}"
+            )
         return items
 
     def texts(self, key: str, default: list[str]) -> list[str]:

@@ -84,7 +84,7 @@ def soft_connections(
     Raises
     ------
     ModelError
-        If s or 1 - s lies outside 0 to 1.
+        If s or 1 - s lies outside 0 to 1, or they do not add up to 1.
     """
     of = {name: group for group in groups for base in group.bases for name in base}
     found = {}
@@ -104,6 +104,13 @@ def soft_connections(
                 f"mixes a base and the mean with shares from {shares.min():g} to {shares.max():g}",
                 layer=layer.name,
                 remedy="a gate s and 1 - s lie within 0 to 1",
+            )
+        # Each share was rounded on its own.
+        if (np.abs(shares.sum(axis=0) - 1) > np.ldexp(1.0, max(scales))).any():
+            raise ModelError(
+                f"mixes a base and the mean with shares that add up to {shares.sum(axis=0).max():g}",
+                layer=layer.name,
+                remedy="a gate s and 1 - s add up to 1",
             )
         found[layer.name] = (own, float(shares[layer.inputs.index(own)].max()))
     return found

@@ -247,6 +247,12 @@ class BinaryConv(LinearLayer):
                     f"{height}x{width} map with padding {self.padding}",
                     layer=self.name,
                 )
+            if k > 1 and d > 1 and d >= n:
+                raise ModelError(
+                    f"taps {d} positions apart exceed a {height}x{width} map",
+                    layer=self.name,
+                    remedy=f"choose a dilation below {n}",
+                )
             size.append(room // s + 1)
         return size[0], size[1]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import bnn2hw
 from bnn2hw import golden
-from bnn2hw.accelerator import generate_network
+from bnn2hw.accelerator import generate_network, simulate_network
 from bnn2hw.emit.limits import compile_problem
 from bnn2hw.errors import ModelError, PlanError
 from bnn2hw.golden import streams
@@ -103,7 +103,7 @@ def fcn(skip: bool) -> Network:
     else:
         layers.append(Upsample("scores", ("score",), 4))
     layers.append(ChannelArgmax("class", ("scores",)))
-    return Network("fcn", Tensor((12, 16, 3), BIPOLAR), tuple(layers), groups=tuple(groups))
+    return Network("fcn", Tensor((28, 32, 3), BIPOLAR), tuple(layers), groups=tuple(groups))
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8, 16, 32])
@@ -135,8 +135,8 @@ def test_what_is_constant_stays_so_at_both_ends(factor: int) -> None:
 def test_heads_on_dilated_bases(skip: bool, tmp_path: Path) -> None:
     """All edges against the loops, and the same after a file."""
     network = fcn(skip)
-    assert network.tensors["stage4"].shape == (3, 4, 4)
-    assert network.tensors["class"].shape == (12, 16, 1)
+    assert network.tensors["stage4"].shape == (7, 8, 4)
+    assert network.tensors["class"].shape == (28, 32, 1)
     images = random_images(network.input, 2, seed=1)
     found, expected = golden.run(network, images), slow_run(network, images)
     assert all(np.array_equal(found[name], expected[name]) for name in network.tensors)
@@ -195,6 +195,13 @@ def test_hardware_refuses_them_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=f"layer scores: Upsample {reason}"):
         generate_network(network, out=tmp_path / "out")
     assert not list(tmp_path.iterdir())
-    # what lies before the head is built
+
+
+@pytest.mark.slow
+def test_what_lies_before_the_head_is_hardware(tmp_path: Path) -> None:
+    network = fcn(skip=False)
     body = replace(network, layers=network.layers[:-2])
-    assert compile_problem(body, "score") is None
+    build = generate_network(body, interval=2000, bases_parallel=1, out=tmp_path / "out")
+    result = simulate_network(build.directory, images=8, bench=False)
+    assert result.edge_words > 56 * 8
+    assert result.least_interval == result.greatest_interval == build.interval

@@ -196,6 +196,10 @@ WRONG: dict[str, tuple[Any, str]] = {
         ).output(Tensor((6, 6, 2), Integer(0, 3))),
         "padding value -1 is outside the input format integer 0..3",
     ),
+    "taps that are too far apart": (
+        lambda: BinaryConv("a", ("input",), BITS, padding=(6, 6, 6, 6), dilation=(1, 6)).output(MAP),
+        "layer a: taps 6 positions apart exceed",
+    ),
     "a pool that does not fit": (
         lambda: MaxPool("a", ("input",), (7, 1), (1, 1)).output(MAP),
         "does not fit shape",

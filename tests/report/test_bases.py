@@ -165,6 +165,16 @@ def test_gates_outside_of_0_to_1_are_told(share: int) -> None:
         network_of(1, soft=True, share=share)
 
 
+@pytest.mark.parametrize("weights", [(3, 3), (0, 0), (4, 4)])
+def test_gates_that_do_not_add_up_are_told(weights: tuple[int, int]) -> None:
+    network = network_of(1, soft=True)
+    gate = network.layer("block2_base1_gate")
+    wrong = replace(gate, weights=np.array(weights)[:, None])
+    layers = tuple(wrong if layer is gate else layer for layer in network.layers)
+    with pytest.raises(ModelError, match=r"layer block2_base1_gate: .* add up to"):
+        replace(network, layers=layers)
+
+
 @pytest.mark.parametrize("share", [0, 4])
 def test_gates_at_their_ends(share: int) -> None:
     network = network_of(1, soft=True, share=share)
