@@ -274,7 +274,9 @@ class _Import:
         direction = np.ones(1, np.int64)
         if "direction" in table:
             direction = self._vector(table, "direction", source.channels)
-        return [Quantize(table.text("name"), (edge,), direction, levels)]
+        # What is no direction stays none in eight bits.
+        signs = np.clip(direction, -2, 2).astype(np.int8)
+        return [Quantize(table.text("name"), (edge,), signs, levels)]
 
     def affine(self, table: Table, edges: tuple[str, ...]) -> Layer:
         """Return a weighted sum, of popcounts where sums of layers are to count as such."""

@@ -106,9 +106,10 @@ def soft_connections(
                 remedy="a gate s and 1 - s lie within 0 to 1",
             )
         # Each share was rounded on its own.
-        if (np.abs(shares.sum(axis=0) - 1) > np.ldexp(1.0, max(scales))).any():
+        whole = shares.sum(axis=0)
+        if (np.abs(whole - 1) > np.ldexp(1.0, max(scales))).any():
             raise ModelError(
-                f"mixes a base and the mean with shares that add up to {shares.sum(axis=0).max():g}",
+                f"mixes a base and the mean with shares that add up to {whole.max():g}",
                 layer=layer.name,
                 remedy="a gate s and 1 - s add up to 1",
             )

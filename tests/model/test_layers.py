@@ -197,7 +197,9 @@ WRONG: dict[str, tuple[Any, str]] = {
         "padding value -1 is outside the input format integer 0..3",
     ),
     "taps that are too far apart": (
-        lambda: BinaryConv("a", ("input",), BITS, padding=(6, 6, 6, 6), dilation=(1, 6)).output(MAP),
+        lambda: BinaryConv(
+            "a", ("input",), BITS, padding=(6, 6, 6, 6), dilation=(1, 6)
+        ).output(MAP),
         "layer a: taps 6 positions apart exceed",
     ),
     "a pool that does not fit": (
