@@ -28,6 +28,20 @@ def test_bases_in_turn_under_verilator(tmp_path: Path) -> None:
     assert result.edge_words > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("lanes", "variant", "bits"), [(1, "gbd1", 1), (2, "groupnet", 2)])
+def test_words_that_come_in_bursts_fill_no_queue(
+    lanes: int, variant: str, bits: int, tmp_path: Path
+) -> None:
+    """Turns make the interval longer than the frame, so that windows drain between frames."""
+    network = Groupnet(variant=variant, bases=3, strides=(1,), bits=bits, channels=1).build()
+    build = generate_network(network, plan="mst", bases_parallel=lanes, out=tmp_path / "out")
+    result = simulate_network(tmp_path / "out", images=40, bench=False)
+    turns = -(-3 // lanes)
+    assert result.greatest_interval == build.interval == 16 * turns
+    assert result.paced == 32
+
+
 def test_lanes_that_make_no_sense_leave_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UsageError, match="on 0 lanes"):

@@ -189,7 +189,8 @@ def window_pace(windows: Windows, hold: int) -> Pace:
     """Return the pace of windows, each held for so many cycles."""
     due = windows.due()
     late = int(due[: windows.ahead % len(due)].sum()) + windows.ahead // len(due) * int(due.sum())
-    return Pace(np.where(due, hold, 1), due.astype(np.int64), 1, late)
+    ahead = windows.ahead if late else 0
+    return Pace(np.where(due, hold, 1), due.astype(np.int64), 1, late, ahead=ahead)
 
 
 def _pad_pace(size: tuple[int, int], padding: tuple[int, int, int, int]) -> Pace:

@@ -6,12 +6,16 @@ slowest stage. Queues are sized by a schedule at that pace: beats come evenly, e
 each as soon as it can, and the greatest number of beats that wait before a stage is the depth of
 its queue. Such stages are a marked graph, in which no beat is ever later than in any
 schedule that its queues allow; so hardware with these queues keeps the pace.
+
+A sliding window also moves on between frames without a beat, so that the last results of a frame
+come sooner than that, and in a burst. This changes no pace, but a second schedule has them so, and
+a queue is as deep as either needs: beats that come evenly find none full.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +44,9 @@ class Pace:
         Of the first results of a frame, those that belong to the frame before.
     step
         Cycles from a result of a beat to the next.
+    ahead
+        Beats of the next frame by which the last results of a frame move on, or as many cycles
+        without a beat before that frame begins.
     """
 
     hold: NDArray[np.int64]
@@ -47,6 +54,7 @@ class Pace:
     latency: int
     late: int = 0
     step: int = 1
+    ahead: int = 0
 
     @property
     def cycles(self) -> int:
@@ -94,13 +102,26 @@ def pace_of_stages(stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats
     frames = _FRAMES
     while (found := _schedule(stages, beats, interval, frames)) is None:
         frames *= 2
+    if any(pace.ahead for paces, _ in stages for pace in paces):
+        early = _schedule(stages, beats, interval, frames, drains=True)
+        assert early is not None
+        both = zip(found.depths, early.depths, strict=True)
+        return replace(found, depths=tuple(tuple(map(max, *rows)) for rows in both))
     return found
 
 
 def _schedule(
-    stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats: int, interval: int, frames: int
+    stages: Sequence[tuple[Sequence[Pace], Sequence[int]]],
+    beats: int,
+    interval: int,
+    frames: int,
+    *,
+    drains: bool = False,
 ) -> Paces | None:
-    """Return the pace as so many frames show it, or None where the last two differ at a stage."""
+    """Return the pace as so many frames show it, or None where the last two differ at a stage.
+
+    Where stages drain between frames, these may differ.
+    """
     given = np.arange(beats * frames) * interval // beats
     results: list[NDArray[np.int64]] = []
     depths = []
@@ -108,25 +129,61 @@ def _schedule(
         arrivals = [given if source < 0 else results[source] for source in sources]
         beat = min(map(len, arrivals))
         times = np.maximum.reduce([arrival[:beat] for arrival in arrivals])
-        starts = _starts(times, paces[0]) if paces else times
-        depths.append(tuple(_waiting(arrival[:beat], starts) for arrival in arrivals))
-        for pace in paces:
-            times = _starts(times, pace)
+        taken = times
+        for k, pace in enumerate(paces):
+            move = _drained if drains and pace.ahead else _taken
+            starts, sent = move(times, pace)
             frame = len(pace.hold)
-            last, before = times[-frame:], times[-2 * frame : -frame]
-            if len(before) < frame or (last != before + interval).any():
+            last, before = starts[-frame:], starts[-2 * frame : -frame]
+            if not drains and (len(before) < frame or (last != before + interval).any()):
                 return None
-            times = _results(times, pace)
+            taken = taken if k else starts
+            times = sent
+        depths.append(tuple(_waiting(arrival[:beat], taken) for arrival in arrivals))
         results.append(times if paces else times + _QUEUE)
     # The last stage ends frames with as many results as in steady state.
     frame = round(len(results[-1]) / frames)
     return Paces(interval, tuple(depths), int(results[-1][frame - 1]) - int(given[beats - 1]))
 
 
-def _results(starts: NDArray[np.int64], pace: Pace) -> NDArray[np.int64]:
-    """Return when the results of beats come that are taken then."""
+def _taken(times: NDArray[np.int64], pace: Pace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return when beats are taken, each as it comes or as soon as it can, and their results."""
+    starts = _starts(times, np.resize(pace.hold, len(times)))
     emits = np.resize(pace.emits, len(starts))
     emits[np.cumsum(emits) <= pace.late] = 0  # there is no frame before the first
+    return starts, _results(starts, emits, pace)
+
+
+def _drained(times: NDArray[np.int64], pace: Pace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the same where the last results of a frame go on until the next frame begins.
+
+    All places of a line move by one with each beat, and in each cycle until the next frame comes;
+    what was put in moves is sent on ``ahead`` moves later.
+    """
+    frame = len(pace.hold)
+    # What each beat of a frame does as it leaves the line: cycles, results.
+    leaves = np.roll(np.stack([pace.hold, pace.emits]), -pace.ahead, axis=1)
+    nothing = np.array([[1], [0]])
+    line = np.repeat(nothing, pace.ahead, axis=1)
+    end = int(times[0])
+    taken, moved, emitted = [], [], []
+    for first in range(0, len(times), frame):
+        beats = times[first : first + frame]
+        free = end + np.cumsum(line[0]) - line[0]
+        alone = int(np.searchsorted(free, beats[0])) if first else 0
+        count = alone + len(beats)
+        line = np.hstack([line, np.repeat(nothing, alone, axis=1), leaves[:, : len(beats)]])
+        starts = _starts(np.maximum(np.append(free[:alone], beats), end), line[0, :count])
+        end = int(starts[-1] + line[0, count - 1])
+        taken.append(starts[alone:])
+        moved.append(starts)
+        emitted.append(line[1, :count])
+        line = line[:, count:]
+    return np.concatenate(taken), _results(np.concatenate(moved), np.concatenate(emitted), pace)
+
+
+def _results(starts: NDArray[np.int64], emits: NDArray[np.int64], pace: Pace) -> NDArray[np.int64]:
+    """Return when the results of beats come that are taken then and send so many on."""
     first = np.repeat(starts + pace.latency, emits)
     behind = np.arange(len(first)) - np.repeat(np.cumsum(emits) - emits, emits)
     return np.asarray(first + behind * pace.step, dtype=np.int64)
@@ -138,9 +195,8 @@ def _waiting(arrivals: NDArray[np.int64], starts: NDArray[np.int64]) -> int:
     return int(max(0, (np.arange(1, len(arrivals) + 1) - started).max()))
 
 
-def _starts(times: NDArray[np.int64], pace: Pace) -> NDArray[np.int64]:
+def _starts(times: NDArray[np.int64], hold: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return when each beat is taken: as it comes, or as soon as the one before allows."""
-    hold = np.resize(pace.hold, len(times))
     before = np.cumsum(hold) - hold
     starts: NDArray[np.int64] = np.maximum.accumulate(times - before) + before
     return starts
