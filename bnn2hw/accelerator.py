@@ -140,7 +140,7 @@ def generate_network(
     max_luts
         Logic cells of the device that may be used.
     clock
-        MHz that images a second are counted at; the device's or the board's own if None.
+        MHz that images a second are counted at; the device's own if None. A board has its own.
     out
         The directory; ``build/NETWORK`` if None. An earlier build there is replaced.
     progress
@@ -162,13 +162,16 @@ def generate_network(
     if board is not None:
         if device is not None:
             raise UsageError("a board has its device", remedy="leave the device out")
+        if clock is not None:
+            raise UsageError("a board has its clock", remedy="leave the clock out")
         platform = load_platform(board)  # checks the name
         device = BOARDS[board].device
-        clock = clock or platform.default_clk_frequency / 1e6
+        clock = platform.default_clk_frequency / 1e6
         reserved = _link_area(network, beats, scores, BOARDS[board].family)
-    goal = _goal(device, target_fps, max_luts, clock, interval, reserved)
+    goal = _goal(device, target_fps, max_luts, clock, interval, reserved, board is not None)
     if goal is not None and target is not None:
-        raise UsageError("a target of plans is told by the device", remedy="leave it out")
+        remedy = "leave it out" if device is not None else "give a device instead"
+        raise UsageError("a target of plans is told by the device", remedy=remedy)
     jobs: Sequence[Job] = network_jobs(network, bases_parallel)
     chosen: Mapping[str, Choice] = {}
     kept, sized = None, None
@@ -223,13 +226,14 @@ def _goal(
     clock: float | None,
     interval: int | None,
     reserved: Area,
+    on_board: bool,
 ) -> Goal | None:
     """Return what is to be reached, if anything."""
     if device is None and any(option is not None for option in (target_fps, max_luts, clock)):
         raise UsageError("a target, a bound of LUTs and a clock belong to a device")
     if device is None and interval is None:
         return None
-    return Goal(device, clock, target_fps, max_luts, interval, reserved)
+    return Goal(device, clock, target_fps, max_luts, interval, reserved, on_board)
 
 
 def _link_area(network: Network, beats: Beats, scores: bool, family: str) -> Area:

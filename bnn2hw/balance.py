@@ -40,6 +40,9 @@ _FAMILY = "ecp5"
 # Depths of queues depend on the choice: the search is repeated with those of its result.
 _ROUNDS = 4
 
+# Clocks in MHz and images a second beyond these are slips.
+_LEAST, _MOST = 1e-9, 1e9
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -58,6 +61,8 @@ class Goal:
         Logic cells that may be used, if fewer than the device's.
     reserved
         What else there is to be on the device.
+    on_board
+        Whether the device is that of a board, so that another device is another board.
 
     Raises
     ------
@@ -71,6 +76,7 @@ class Goal:
     max_luts: int | None = None
     cycles: int | None = None
     reserved: Area = field(default_factory=Area)
+    on_board: bool = False
 
     def __post_init__(self) -> None:
         if self.device is not None and self.device not in CAPACITIES:
@@ -78,9 +84,10 @@ class Goal:
                 f"there is no device {self.device!r}", remedy=f"use {', '.join(CAPACITIES)}"
             )
         for what, value in (("clock in MHz", self.clock), ("target", self.fps)):
-            if value is not None and not 0 < value < float("inf"):
+            if value is not None and not _LEAST <= value <= _MOST:
                 raise UsageError(
-                    f"a {what} of {value} makes no sense", remedy="give a number above 0"
+                    f"a {what} of {value} makes no sense",
+                    remedy=f"give a number from {_LEAST:g} to {_MOST:g}",
                 )
         if self.max_luts is not None and self.max_luts < 1:
             raise UsageError(f"{self.max_luts} LUTs hold nothing", remedy="give 1 or more")
@@ -306,10 +313,10 @@ class _Search:
     def failure(self) -> PlanError:
         """Return why there is no result, and what would be one."""
         goal, remedies = self._goal, []
-        assert goal.device is not None, "any number of cells hold the fastest"
         wanted = goal.interval
         if wanted is not None and wanted < self._least:
-            what = f"an image takes {self._least:,} cycles at least, and "
+            chosen = " with these choices" if self._problem.chosen else ""
+            what = f"an image takes {self._least:,} cycles at least{chosen}, and "
             if goal.fps is None:
                 what += f"{wanted:,} are asked for"
             else:
@@ -317,17 +324,19 @@ class _Search:
         else:
             self.slowly()
             lacks = "" if self._missed is None else goal.lacks(self._missed.area)
+            kept = goal.device or "the pace"
             what = (
                 f"it takes {lacks} that may be used of {goal.device}"
                 if lacks
-                else f"no choice was found that keeps to {goal.device} with its queues"
+                else f"no choice was found that keeps to {kept} with its queues"
             )
             remedies = self._more()
         fastest = None if wanted is None else self._fastest()
-        if fastest is not None:
+        if fastest is not None and goal.fps is None:
+            remedies.insert(0, f"--interval {fastest.interval}")
+        elif fastest is not None:
             rate = goal.hertz / fastest.interval
-            slower = f"--target-fps {int(rate) if rate >= 1 else f'{0.999 * rate:.3g}'}"
-            remedies.insert(0, slower if goal.cycles is None else f"--interval {fastest.interval}")
+            remedies.insert(0, f"--target-fps {int(rate) if rate >= 1 else f'{0.999 * rate:.3g}'}")
         return PlanError(what, remedy=f"give {' or '.join(remedies or ['a smaller network'])}")
 
     def _more(self) -> list[str]:
@@ -345,14 +354,15 @@ class _Search:
         for _, name in sorted(larger):
             other = replace(goal, device=name, clock=goal.hertz / 1e6, max_luts=None)
             if _Search(self._problem, other).slowly() is not None:
-                return [f"--device {name}"]
+                return [f"a board with {name}" if goal.on_board else f"--device {name}"]
         return []
 
     def _at(self, interval: int) -> Balance | None:
         """Return the least area for an interval, as it will be built; None where none fits.
 
         What stands beside the layers, queues above all, depends on the choice: the search is
-        repeated with what the one before came to.
+        repeated with the block RAMs that the one before left, until it chooses the same again, and
+        the least total of all of them is kept.
         """
         if interval not in self._tried:
             self._tried[interval] = self._search(interval)
@@ -360,19 +370,24 @@ class _Search:
 
     def _search(self, interval: int) -> Balance | None:
         others, late = self._others, 0
+        fitting: list[Balance] = []
+        before: tuple[_Combination, int] | None = None
         for _ in range(_ROUNDS):
             if interval - late < self._least:
-                return None
+                break
             chosen = self._cheapest(interval - late, others)
+            if (chosen, late) == before:
+                break
+            before = chosen, late
             found = self._build(chosen)
             if found.interval > interval:
                 late += found.interval - interval
             elif self._goal.holds(found.area):
-                return found
+                fitting.append(found)
             else:
                 self._missed = found
             others = found.area - sum((option.area for option in chosen.options()), Area())
-        return None
+        return min(fitting, key=lambda one: one.area.cells(self._family), default=None)
 
     def _build(self, chosen: _Combination) -> Balance:
         """Return a combination as it will be built."""

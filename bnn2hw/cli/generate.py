@@ -148,7 +148,7 @@ def generate(
                 out=out,
                 progress=tell,
             )
-        _show_network(whole, json)
+        _show_network(whole, choices is not None, json)
         return
     with progress() as tell:
         build = api.generate(
@@ -196,14 +196,16 @@ def _show_candidates(build: api.Build, target: str, json: Path | None) -> None:
         show(Table(headers, rows, left=(0, 1)), json_to=json)
 
 
-def _missed(build: api.NetworkBuild) -> str:
+def _missed(build: api.NetworkBuild, chosen: bool) -> str:
     """Return what is said of an interval that was asked for and is not kept."""
     if build.asked is None or build.interval <= build.asked:
         return ""
-    return f" ({build.asked} were asked for: {build.interval} is the least)"
+    of_these = " with these choices" if chosen else ""
+    return f" ({build.asked} were asked for: {build.interval} is the least{of_these})"
 
 
-def _show_network(build: api.NetworkBuild, json: Path | None) -> None:
+def _show_network(build: api.NetworkBuild, chosen: bool, json: Path | None) -> None:
+    """Show the stages of a network, some of which may have been chosen by the user."""
     families = list(FAMILIES)
     rows = [
         [
@@ -217,7 +219,7 @@ def _show_network(build: api.NetworkBuild, json: Path | None) -> None:
     show(Table(headers, rows, left=(0, 1, 2)), json_to=json)
     if json is None or str(json) != "-":
         typer.echo(
-            f"{build.beats} beats and {build.interval} cycles an image{_missed(build)}\n"
+            f"{build.beats} beats and {build.interval} cycles an image{_missed(build, chosen)}\n"
             f"{build.directory}: try 'bnn2hw simulate {build.directory}'"
         )
         if build.sized is not None:

@@ -26,7 +26,10 @@ __all__ = ["run"]
         (["--network", "--device", "ecp5-25k", "--clock", "-1"], 2, "clock in MHz of -1.0 makes"),
         (["--network", "--device", "ecp5-25k", "--max-luts", "0"], 2, "0 LUTs hold nothing"),
         (["--network", "--interval", "0"], 2, "an interval of 0 cycles makes no sense"),
-        (["--network", "--interval", "9", "--target", "ecp5"], 2, "target of plans is told by"),
+        (["--network", "--interval", "9", "--target", "ecp5"], 2, "; give a device instead"),
+        (["--network", "--device", "ecp5-25k", "--target-fps", "1e-303"], 2, "of 1e-303 makes no"),
+        (["--network", "--device", "ecp5-25k", "--target-fps", "1e300"], 2, "from 1e-09 to 1e+09"),
+        (["--network", "--board", "icebreaker", "--clock", "0"], 2, "a board has its clock; leave"),
         (["--network", "--device", "ecp5-25k", "--max-luts", "500"], 1, "logic cells of 500 that"),
     ],
 )  # fmt: skip
@@ -63,3 +66,25 @@ def test_an_interval_that_is_missed_is_told(run: Run) -> None:
     code, out, _ = run("generate", "--network", "--interval", "5", "--plan", "direct")
     assert code == 0
     assert "64 cycles an image (5 were asked for: 64 is the least)" in out
+
+
+def test_an_interval_that_choices_miss_is_told(run: Run, tmp_path: Path) -> None:
+    choices = tmp_path / "choices.toml"
+    choices.write_text('[conv1]\nstyle = "folded"\npes = 1\nsimd = 9\n')
+    given = ("--network", "--plan", "direct", "--choices", str(choices))
+    code, out, _ = run("generate", *given, "--interval", "100")
+    assert code == 0
+    assert "(100 were asked for: 2048 is the least with these choices)" in out
+    code, _, err = run("generate", *given, "--device", "ecp5-25k", "--interval", "100")
+    assert code == 1
+    assert "an image takes 2,048 cycles at least with these choices, and 100 are asked for" in err
+
+
+def test_a_board_that_is_too_small_names_no_device(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(
+        "generate", "--network", "--board", "icebreaker", "--target-fps", "5000", "--plan", "direct"
+    )
+    assert code == 1
+    assert "--device" not in err
+    assert " or a board with ice40-hx8k" in err
+    assert list(tmp_path.iterdir()) == []
