@@ -190,6 +190,15 @@ def tables() -> Mapping[str, str]:
     }  # fmt: skip
 
 
+def merged(old: list[str], new: list[str]) -> str:
+    """Return the lines of a new table, with the rows of the old one whose case it has not."""
+    order = {f" {case.name} ": k for k, case in enumerate(CASES.values())}
+    # Name and command, or name and device, tell a case; there may be rows of other networks.
+    rows = {tuple(line.split("|")[1:3]): line for line in (*old[2:], *new[2:])}
+    keys = sorted(rows, key=lambda key: order.get(key[0], len(order)))
+    return "".join([*new[:2], *(rows[key] for key in keys)] if rows else [])
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Networks from model to bitstream.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} [tfc]")
@@ -210,9 +219,13 @@ def main(arguments: list[str]) -> None:
     for name, table in found.items() if options.docs else ():
         page = ROOT / PAGES[name]
         marker = f"<!-- table: python bench/networks.py, {name} -->"
-        pattern = re.compile(re.escape(marker) + r"\n+(\|.*\n)*")
         text = page.read_text(encoding="utf-8")
-        page.write_text(pattern.sub(f"{marker}\n\n{table}", text), encoding="utf-8")
+        place = re.search(re.escape(marker) + r"\n+((?:\|.*\n)*)\n*", text)
+        assert place is not None, f"{page} has no marker of {name}"
+        kept = merged(place[1].splitlines(keepends=True), table.splitlines(keepends=True))
+        if kept:
+            text = f"{text[: place.start()]}{marker}\n\n{kept}\n{text[place.end() :]}"
+            page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
