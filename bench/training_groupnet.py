@@ -223,19 +223,29 @@ def draw(cases: Mapping[str, Sequence[Result]], path: Path) -> None:
 
 
 TEXT = """
-A network of four blocks (8, 8, 16 with stride 2, 16 channels, two 3x3 convolutions each), small enough that digits leave accuracy to gain. Weights are binary throughout, first and last layer included. Group-Net with soft connections for K = 1, 3, 5 bases and activations of 1, 2 and 4 bits; the other ways to place K = 5 bases at 1 bit. Weights and bit-ops (products of a weight with one bit of an activation) are those of the blocks. *Float* is the network as it was trained, *fixed* the golden model on the exported integers, whose formats are chosen on training and validation images ([the rules](groupnet.md)).
+A network of four blocks (8, 8, 16 with stride 2, 16 channels, two 3x3 convolutions each), small \
+enough that digits leave accuracy to gain. Weights are binary throughout, first and last layer \
+included. Group-Net with soft connections for K = 1, 3, 5 bases and activations of 1, 2 and 4 \
+bits; the other ways to place K = 5 bases at 1 bit. Weights and bit-ops (products of a weight with \
+one bit of an activation) are those of the blocks. *Float* is the network as it was trained, \
+*fixed* the golden model on the exported integers, whose formats are chosen on training and \
+validation images ([the rules](groupnet.md)).
 
 {cases}
 
 ![test accuracy against the number of bases, and of the variants](images/training-groupnet.png)
 
-Fixed point costs {cost} of test accuracy (a plus is a loss). The rule keeps the class of 99.5 % of the training and validation images; no label is looked at.
+Fixed point costs {cost} of test accuracy (a plus is a loss). The rule keeps the class of 99.5 % \
+of the training and validation images; no label is looked at.
 
 ### What agrees with the source
-Its orders, on ImageNet, against ours on the test accuracy of the float networks over the seeds {seeds}. The error is the standard error of the difference, by test images or by seeds, whichever is larger; *undecided* lies within two of them. The source gives Table S1 and S2 at 1 bit, S4 (with LBD) and S6 at 4 bits, and 2 bits for two networks.
+Its orders, on ImageNet, against ours on the test accuracy of the float networks over the seeds \
+{seeds}. The error is the standard error of the difference, by test images or by seeds, whichever \
+is larger; *undecided* lies within two of them. The source gives Table S1 and S2 at 1 bit, S4 \
+(with LBD) and S6 at 4 bits, and 2 bits for two networks.
 
 {orders}
 
 ### Every run
 {runs}
-"""  # noqa: E501
+"""

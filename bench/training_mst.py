@@ -227,10 +227,17 @@ def draw(of: Callable[[str], list[Result]], path: Path) -> None:
 
 
 TEXT = """
-The loss is cross-entropy plus lambda times the sum, over all layers and channels, of the Hamming distance of the channel to its center; lambda falls to 0 along the cosine of the learning rate (`schedule = "cosine"`), so that its mean is half of what stands here. Figures are sums over the layers in the paper's convention: no complements, params = weights of the roots + distances along the tree, bit-ops = output positions times params. Mean ± standard deviation of the seeds 0, 1 and 2, where there are three.
+The loss is cross-entropy plus lambda times the sum, over all layers and channels, of the Hamming \
+distance of the channel to its center; lambda falls to 0 along the cosine of the learning rate \
+(`schedule = "cosine"`), so that its mean is half of what stands here. Figures are sums over the \
+layers in the paper's convention: no complements, params = weights of the roots + distances along \
+the tree, bit-ops = output positions times params. Mean ± standard deviation of the seeds 0, 1 and \
+2, where there are three.
 
 ### The goal
-Three 3x3 convolutions of 64 channels and a dense layer (84,544 binary weights, 60 epochs); one center; the networks in `examples/networks` are those of seed 0. Lambda was raised until 4 times was reached, as validation accuracy did not fall.
+Three 3x3 convolutions of 64 channels and a dense layer (84,544 binary weights, 60 epochs); one \
+center; the networks in `examples/networks` are those of seed 0. Lambda was raised until 4 times \
+was reached, as validation accuracy did not fall.
 
 {large}
 `mst.toml` against `baseline.toml`: {goal}.
@@ -243,16 +250,18 @@ The same with 32 channels and 40 epochs, which has less to spare:
 
 ### Number of centers, lambda {chosen}
 {count}
-From 1 to 8 centers, Table A1 has depth 3.27 times, params 1.11 times and bit-ops 1.14 times, all rising, with accuracy hardly changed. Here: {trend}.
+From 1 to 8 centers, Table A1 has depth 3.27 times, params 1.11 times and bit-ops 1.14 times, all \
+rising, with accuracy hardly changed. Here: {trend}.
 
 ### Kind of center, schedule of lambda
 {kinds}
 
 ### MNIST
-7000 training images of 28x28 bits; three convolutions with stride 2 (32, 64 and 64 channels) and a dense layer, 12 epochs; seed 0.
+7000 training images of 28x28 bits; three convolutions with stride 2 (32, 64 and 64 channels) and \
+a dense layer, 12 epochs; seed 0.
 
 {mnist}
 
 ### Every run
 {runs}
-"""  # noqa: E501
+"""

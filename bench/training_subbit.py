@@ -247,27 +247,50 @@ def draw(cells: dict[str, list[Result]], path: Path) -> None:
 
 
 TEXT = """
-Convolutions of 32, 64 and 64 channels with 3x3 kernels, a max-pool after the second and the third, and a dense layer (58,144 binary weights); Adam, 30 epochs (540 steps), seeds 0, 1 and 2. The second and the third convolution are sub-bit; first and last layer stay plain. The subsets: *uniform*, kernels 0, 512/2^tau, 2·512/2^tau, ... in every layer (baseline A of the supplement; the numbers are the kernel's bits, first tap lowest, so the first 9 - tau taps are always -1); *frequent*, before every step the 2^tau most frequent sign kernels of the layer's own latent weights (baseline B; it trains no second network); *random*, drawn once for each layer (vanilla); *refined*, the same random subset, then learned. The sources refine every 25th step of tens of thousands; a latent kernel starts at ±1 and matters when it crosses 0, so here every step refines.
+Convolutions of 32, 64 and 64 channels with 3x3 kernels, a max-pool after the second and the \
+third, and a dense layer (58,144 binary weights); Adam, 30 epochs (540 steps), seeds 0, 1 and 2. \
+The second and the third convolution are sub-bit; first and last layer stay plain. The subsets: \
+*uniform*, kernels 0, 512/2^tau, 2·512/2^tau, ... in every layer (baseline A of the supplement; \
+the numbers are the kernel's bits, first tap lowest, so the first 9 - tau taps are always -1); \
+*frequent*, before every step the 2^tau most frequent sign kernels of the layer's own latent \
+weights (baseline B; it trains no second network); *random*, drawn once for each layer (vanilla); \
+*refined*, the same random subset, then learned. The sources refine every 25th step of tens of \
+thousands; a latent kernel starts at ±1 and matters when it crosses 0, so here every step refines.
 
-Accuracy changes by points from one epoch to the next, as a kernel that moves flips several weights, so validation is the mean of the last {last} epochs; test is that of the last epoch. Mbit and bit-ops are of the two sub-bit layers, as the sources count them (index bits without and with the subset, additions as half a multiply-accumulation, a layer with 2^tau >= outputs counted as 1 bit; half the table for a closed subset); the last two columns say how many times less the whole network takes, first and last layer and subsets included.
+Accuracy changes by points from one epoch to the next, as a kernel that moves flips several \
+weights, so validation is the mean of the last {last} epochs; test is that of the last epoch. Mbit \
+and bit-ops are of the two sub-bit layers, as the sources count them (index bits without and with \
+the subset, additions as half a multiply-accumulation, a layer with 2^tau >= outputs counted as 1 \
+bit; half the table for a closed subset); the last two columns say how many times less the whole \
+network takes, first and last layer and subsets included.
 
-The 1-bit row is the same recipe without `[subbit]` and with `standardise = false`, so that its weights too take gradients wherever the latent weight is within ±1.
+The 1-bit row is the same recipe without `[subbit]` and with `standardise = false`, so that its \
+weights too take gradients wherever the latent weight is within ±1.
 
 {main}
 ![Accuracy against tau, by subset](images/training-subbit.png)
 
 ### Against Table 8
-ResNet-18 on ImageNet at tau 5 has, in percent, the first column; ours is the difference to the random subset in points, by validation / by test.
+ResNet-18 on ImageNet at tau 5 has, in percent, the first column; ours is the difference to the \
+random subset in points, by validation / by test.
 
 {published}
 Over all three taus: {verdict}.
 
-At the figures above, what agrees: uniform kernels are the worst by far, and worse the smaller the subset; frequent kernels are close to random ones at tau 6 and 5 and below them at 4; fewer bits cost accuracy. What does not: refinement gains 0.6 points in Table 8 and nothing that these runs could tell from chance; it moves too few kernels in 540 steps (next table). The loss of uniform kernels is far greater here. A closed subset costs no accuracy that shows, for half the table.
+At the figures above, what agrees: uniform kernels are the worst by far, and worse the smaller the \
+subset; frequent kernels are close to random ones at tau 6 and 5 and below them at 4; fewer bits \
+cost accuracy. What does not: refinement gains 0.6 points in Table 8 and nothing that these runs \
+could tell from chance; it moves too few kernels in 540 steps (next table). The loss of uniform \
+kernels is far greater here. A closed subset costs no accuracy that shows, for half the table.
 
 ### What refinement does to a subset
-Same seed, same first subset: the part of its kernels that is still there after training; and the part of the kernels whose negation is in the subset too, drawn at random and after refinement. The supplement's Figure 11 finds learned kernels grouped and symmetric; so few replaced ones show at most a beginning of it, at tau 4.
+Same seed, same first subset: the part of its kernels that is still there after training; and the \
+part of the kernels whose negation is in the subset too, drawn at random and after refinement. The \
+supplement's Figure 11 finds learned kernels grouped and symmetric; so few replaced ones show at \
+most a beginning of it, at tau 4.
 
 {subsets}
 ### The network among the examples
-`examples/networks/subbit.toml` has 3x3 and 1x1 layers of 64 channels at tau 5, refined; tau 5 is the greatest that pays at 64 outputs. {example}.
-"""  # noqa: E501
+`examples/networks/subbit.toml` has 3x3 and 1x1 layers of 64 channels at tau 5, refined; tau 5 is \
+the greatest that pays at 64 outputs. {example}.
+"""

@@ -18,13 +18,13 @@ images, and all answers, with the golden model's.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from accelerate import ZOO
 from numpy.typing import NDArray
 
 from bnn2hw import api
@@ -47,7 +47,6 @@ from bnn2hw.model import (
 )
 
 HERE = Path(__file__).parent
-ZOO = Path(os.environ.get("BNN2HW_ZOO", HERE.parents[2] / "shared" / "zoo"))
 NAME = "bmxnet_resnet18_cifar10"
 UNITS = [f"stage{stage}_unit{unit}" for stage in (1, 2, 3, 4) for unit in (1, 2)]
 # Bits behind the point of the pixels' batch norm, and planes of signs of a real weight. With
