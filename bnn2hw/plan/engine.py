@@ -282,11 +282,6 @@ class EngineSchedule:
         """Return the part of the cycles in which a lane is busy; ``delta`` may save more than 1."""
         return self.accumulations / self.lanes / self.cycles
 
-    @property
-    def weight_words(self) -> int:
-        """Return the words of the weight memory."""
-        return (sum(self.steps) or self.words * self.groups) * self.fetch
-
 
 def check_mode(mode: str) -> None:
     """Check that there is such a mode.

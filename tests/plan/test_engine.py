@@ -141,7 +141,6 @@ def test_figures_of_a_schedule() -> None:
     shape = LayerShape("layer", (3, 3), 16, 40, (4, 5))
     timing = schedule(EngineParameters(lanes=16, kernel_units=8, tau=4, word_width=20), shape)
     assert (timing.words, timing.groups, timing.fetch) == (16, 3, 4)
-    assert timing.weight_words == 16 * 3 * 4
     assert timing.lower_bound == 20 * 16 * 40 // 16
     assert timing.cycles == 2 + (20 * 16 - 1) * 12 + 2 * 4 + 1 + 3
     assert cycles(EngineParameters(lanes=40, kernel_units=16, tau=4), shape) == 320 + 1 + 3
