@@ -41,8 +41,8 @@ class Capacity:
 
 
 # Clocks that nextpnr reaches with networks of the default pipeline (docs/networks.md): digits fill
-# the UP5K at 30 MHz, and its boards have crystals of 12; the HX8K is about twice as fast;
-# TFC and LFC reach 71 and 62 MHz on ECP5, where more is left free, as wide words need the wires.
+# the UP5K at 30 MHz, and its boards have crystals of 12; the HX8K is about twice as fast; on ECP5
+# CNV is the slowest, with 53.8 MHz; more is left free there, as wide words need the wires.
 CAPACITIES = {
     "ecp5-25k": Capacity("ecp5", 24_288, 24_288, 56, 50.0, 0.85),
     "ecp5-45k": Capacity("ecp5", 43_848, 43_848, 108, 50.0, 0.85),
