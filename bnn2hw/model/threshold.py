@@ -97,4 +97,3 @@ class Threshold:
             and np.array_equal(self.direction, other.direction)
             and np.array_equal(self.level, other.level)
         )
-

@@ -70,7 +70,6 @@ class Count:
         )
 
 
-
 @dataclass(frozen=True, eq=False)
 class Sum:
     """``sum(sign * value << shift) + constant`` over earlier values.
@@ -106,7 +105,6 @@ class Sum:
             and np.array_equal(self.signs, other.signs)
             and np.array_equal(self.shifts, other.shifts)
         )
-
 
 
 Node = Count | Sum
