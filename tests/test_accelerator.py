@@ -126,7 +126,7 @@ def test_queues_are_not_full_at_the_pace(
     def one_deep(*arguments: Any) -> Paces:
         found = pace_of_stages(*arguments)
         depths = tuple(tuple(min(depth, 1) for depth in row) for row in found.depths)
-        return replace(found, depths=depths)
+        return replace(found, depths=depths, bursts=depths)
 
     if shallow:
         monkeypatch.setattr(queues, "pace_of_stages", one_deep)

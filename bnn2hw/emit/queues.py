@@ -32,9 +32,13 @@ def with_queues(stages: list[Stage], beats: Beats) -> tuple[list[Stage], Paces]:
             beats.frame,
         )
         needed = dict(depths)
-        for stage, waiting in zip(found, paces.depths, strict=True):
+        queues = {stage.name for stage in found if stage.unit == "Fifo"}
+        for stage, waiting, bursts in zip(found, paces.depths, paces.bursts, strict=True):
             if stage.paces:
-                for k, depth in enumerate(waiting):
+                for k, (depth, burst) in enumerate(zip(waiting, bursts, strict=True)):
+                    # Bursts alone need no queue, but one that is there is to be full for none.
+                    if depth or stage.sources[k] in queues:
+                        depth = max(depth, burst)
                     needed[stage.name, k] = max(depth, depths.get((stage.name, k), 0))
         if needed == depths:
             return found, paces

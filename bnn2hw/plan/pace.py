@@ -8,8 +8,8 @@ its queue. Such stages are a marked graph, in which no beat is ever later than i
 schedule that its queues allow; so hardware with these queues keeps the pace.
 
 A sliding window also moves on between frames without a beat, so that the last results of a frame
-come sooner than that, and in a burst. This changes no pace, but a second schedule has them so, and
-a queue is as deep as either needs: beats that come evenly find none full.
+come sooner than that, and in a burst. This changes no pace, and no queue is needed for it; a second
+schedule has them so, and says how deep one must be that is to be full for none of them.
 """
 
 from __future__ import annotations
@@ -77,12 +77,15 @@ class Paces:
         Cycles of a frame in steady state.
     depths
         For each stage and each of its inputs, the beats that wait there at most.
+    bursts
+        The same, or more, where sliding windows move on between frames.
     latency
         Cycles from the last beat of a frame to the last result of the frame.
     """
 
     interval: int
     depths: tuple[tuple[int, ...], ...]
+    bursts: tuple[tuple[int, ...], ...]
     latency: int
 
 
@@ -106,7 +109,7 @@ def pace_of_stages(stages: Sequence[tuple[Sequence[Pace], Sequence[int]]], beats
         early = _schedule(stages, beats, interval, frames, drains=True)
         assert early is not None
         both = zip(found.depths, early.depths, strict=True)
-        return replace(found, depths=tuple(tuple(map(max, *rows)) for rows in both))
+        return replace(found, bursts=tuple(tuple(map(max, *rows)) for rows in both))
     return found
 
 
@@ -143,7 +146,8 @@ def _schedule(
         results.append(times if paces else times + _QUEUE)
     # The last stage ends frames with as many results as in steady state.
     frame = round(len(results[-1]) / frames)
-    return Paces(interval, tuple(depths), int(results[-1][frame - 1]) - int(given[beats - 1]))
+    latency = int(results[-1][frame - 1]) - int(given[beats - 1])
+    return Paces(interval, tuple(depths), tuple(depths), latency)
 
 
 def _taken(times: NDArray[np.int64], pace: Pace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
