@@ -311,3 +311,13 @@ def test_estimates_are_near_what_yosys_counts(family: str, tmp_path: Path) -> No
     assert {stage.unit for stage in large} >= {"FoldedCore", "LayerCore"}
     for stage in large:
         assert stage.estimate["luts"] == pytest.approx(stage.cells.luts, rel=0.15), stage.name
+
+
+def test_a_pool_of_many_rows_is_estimated(tmp_path: Path) -> None:
+    """Where windows begin is compared with carries."""
+    network = Network("pool", Tensor((24, 24, 32), BIPOLAR), (MaxPool("pool", ("input",)),))
+    out = tmp_path / "out"
+    generate_network(network, out=out)
+    (found,) = synthesise_network(out, ["ecp5"])
+    (stage,) = [one for one in found.to_json()["stages"] if one["name"] == "pool"]
+    assert stage["estimate"]["luts"] == pytest.approx(stage["cells"]["luts"], rel=0.15)

@@ -32,6 +32,10 @@ _TERM_BIT = 1.7
 _RESULT_BIT = {"ecp5": 1.8, "ice40": 1.0}
 # The same of a sum of equal terms as a pool adds them, whose result is an addition.
 _POOL_BIT = 1.4
+# Tables of each row or column at which windows begin or pause, where its number has so many bits
+# that comparisons have carries; else they share tables with the rest.
+_CARRIED_BITS = 5
+_START = {"ecp5": 3.0, "ice40": 1.7}
 
 
 def stage_estimate(stage: Stage) -> dict[str, dict[str, dict[str, int]]]:
@@ -158,6 +162,10 @@ def _window(options: Options, family: str) -> Area:
     for border in (options.get("border"), *(view[2] for view in options.get("more", ()))):
         if border is not None:
             tables += _lookup(border[:, 0].tolist()) + _lookup(border[0].tolist()) + 4
+    for axis, size in enumerate((height, width)):
+        if (size - 1).bit_length() >= _CARRIED_BITS:
+            begins = np.isin(np.arange(size), views[0].origins(axis))
+            tables += _START[family] * int((begins[1:] != begins[:-1]).sum())
     real = ahead + 1
     return total + Area(_masks(options) + tables, real + 1, real)
 
