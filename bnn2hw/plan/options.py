@@ -30,8 +30,8 @@ Work = LayerPlan | Folding | EnginePlan
 Planner = Callable[[Job, LinearLayer, Choice], LayerPlan]
 """Plans the layer of a job as chosen."""
 
-# No plan is expected to take fewer tables for each weight of distinct rows and columns: a layer
-# is not planned where a folding takes less.
+# No plan is expected to take fewer cells for each weight of distinct rows and columns, flip-flops
+# that stand alone included: a layer is not planned where a folding takes less.
 _LEAST_PER_WEIGHT = 0.25
 
 
