@@ -218,7 +218,7 @@ def test_words_wider_than_the_hardware_has(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         generate_engine(network, ["conv"], parameters, mode="binary", out=tmp_path / "out")
     assert str(caught.value) == (
-        "layer conv: a word of weight memory would have 65,536 bits, a word of the hardware has at "
+        "layer conv: a word of weight memory would have 81,920 bits, a word of the hardware has at "
         "most 65,472; take fewer lanes, pixels, kernel units or taps"
     )
     assert not (tmp_path / "out").exists()

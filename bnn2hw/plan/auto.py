@@ -1,10 +1,10 @@
 """The choice of a plan by estimated area and levels.
 
-Where it is known what device a layer is for, the least tables decide: of the plans that come
-within :data:`TOLERANCE` of it, the one of the fewest levels is taken. The row-class tree, which
-is made for a target, is planned in full then, as nothing less tells what it takes. Without a
-target the product of tables of six inputs and levels decides among adder graphs, which suit every
-device.
+Where it is known what device a layer is for, the least tables decide, and levels among plans of
+equal ones: a margin for levels would be lost in what the estimates are unsure of. The row-class
+tree, which is made for a target, is planned in full then, as nothing less tells what it takes.
+Without a target the product of tables of six inputs and levels decides among adder graphs, which
+suit every device.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ from .mst import ChannelForest, tree_graph
 from .rowtree import rowtree_netlist
 from .subbit import subbit_graph
 
-__all__ = ["DEPTHS", "TOLERANCE", "Candidate", "best", "candidates", "choose"]
+__all__ = ["DEPTHS", "Candidate", "best", "candidates", "choose"]
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12)
-TOLERANCE = 0.01
-"""Part of the tables that fewer levels may cost."""
 
 _TREELESS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}
 
@@ -92,9 +90,7 @@ def best(found: Sequence[Candidate], target: str | None = None) -> Candidate:
     """Return the candidate that is chosen for a target, the first of equal ones."""
     if target is None:
         return min(found, key=lambda one: one.area_delay)
-    most = (1 + TOLERANCE) * min(one.cost.luts for one in found)
-    near = [one for one in found if one.cost.luts <= most]
-    return min(near, key=lambda one: (one.cost.logic_levels, one.cost.luts))
+    return min(found, key=lambda one: (one.cost.luts, one.cost.logic_levels))
 
 
 def choose(

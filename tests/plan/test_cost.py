@@ -166,10 +166,10 @@ def test_auto_for_a_target_takes_least_tables_and_then_levels(target: str) -> No
         assert all(one.cost == plan_cost(one.plan, layer, source, target) for one in found)
         chosen = best(found, target)
         least = min(one.cost.luts for one in found)
-        assert chosen.cost.luts <= 1.01 * least
+        assert chosen.cost.luts == least
         for one in found:
             if one.cost.logic_levels < chosen.cost.logic_levels:
-                assert one.cost.luts > 1.01 * least
+                assert one.cost.luts > least
 
 
 def test_auto_weighs_no_row_class_tree_without_a_target_or_complements() -> None:
