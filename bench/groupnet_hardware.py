@@ -32,13 +32,12 @@ MARKER = "<!-- table: python bench/groupnet_hardware.py -->"
 class Case:
     """A network by its recipe and what is changed in it, and how it is built.
 
-    ``lanes`` are those of ``--bases-parallel``, ``interval`` is None where layers are spatial.
+    ``lanes`` are those of ``--bases-parallel``.
     """
 
     recipe: str
     bases: int
     lanes: int | None = None
-    interval: int | None = None
 
     @property
     def model(self) -> Path:
@@ -57,10 +56,9 @@ class Case:
 CASES = (
     Case("quantised", 1),
     Case("groupnet", 1),
-    Case("groupnet", 3, interval=2000),
-    Case("groupnet", 3, lanes=1, interval=6000),
-    Case("groupnet", 5, interval=2000),
-    Case("groupnet", 5, lanes=1, interval=5000),
+    Case("groupnet", 3),
+    Case("groupnet", 3, lanes=1),
+    Case("groupnet", 5),
 )
 
 
@@ -72,8 +70,7 @@ def row(case: Case) -> list[str]:
     assert samples.labels is not None
     count = len(samples.images)
     build = api.generate_network(
-        network, plan="mst" if case.interval is None else "auto", pipeline=3,
-        interval=case.interval, bases_parallel=case.lanes,
+        network, plan="mst", pipeline=3, bases_parallel=case.lanes,
         out=BUILDS / f"{case.recipe}{bases}-{case.lanes or bases}",
     )  # fmt: skip
     result = api.simulate_network(build.directory, images=count, bench=False)
@@ -84,14 +81,14 @@ def row(case: Case) -> list[str]:
     bits = max(tensor.format.fraction for tensor in network.tensors.values())
     return [
         case.recipe, number(bases), number(case.lanes or bases),
-        "spatial" if case.interval is None else "folded", number(bits), f"{float(found[1]):.2f}",
-        f"{exact:.2f}", f"{exact:.2f}", number(count), number(result.interval),
+        number(bits), f"{float(found[1]):.2f}", f"{exact:.2f}", f"{exact:.2f}", number(count),
+        number(result.interval),
         number(result.stalled_cycles),
     ]  # fmt: skip
 
 
 HEADERS = (
-    "recipe", "K", "lanes", "style", "fraction bits", "float %", "fixed point %", "hardware %",
+    "recipe", "K", "lanes", "fraction bits", "float %", "fixed point %", "hardware %",
     "images equal", "cycles an image", "cycles with stalls",
 )  # fmt: skip
 
@@ -105,7 +102,7 @@ def main() -> None:
     for case in CASES:
         rows.append(row(case))
         print(" | ".join(rows[-1]), flush=True)
-    table = Table(HEADERS, rows, left=(0, 3)).markdown()
+    table = Table(HEADERS, rows, left=(0,)).markdown()
     print(table)
     if options.page:
         into_page(PAGE, MARKER, table)
