@@ -1,7 +1,7 @@
 """LUTs, clock and cycles of Group-Nets: K bases, side by side and in turn, shared and not.
 
 python bench/groupnet.py          print the table
-python bench/groupnet.py --page   and put it into docs/groupnet.md
+python bench/groupnet.py --page   and put it into README.md and docs/groupnet.md
 
 The networks are trained on digits for some seconds each: one block of six channels. Those of which
 the clock counts are placed and routed on an ECP5-85k. Sharing off is the choice of a graph for each
@@ -25,7 +25,7 @@ from bnn2hw.train.loop import train
 from bnn2hw.train.recipe import parse_recipe
 
 BUILDS = ROOT / "build" / "groupnet"
-PAGE = ROOT / "docs" / "groupnet.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "groupnet.md")
 MARKER = "<!-- table: python bench/groupnet.py -->"
 DEVICE = "ecp5-85k"
 
@@ -132,12 +132,12 @@ HEADERS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="LUTs, clock and cycles of Group-Nets.")
-    parser.add_argument("--page", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument("--page", action="store_true", help="put the table into README and docs")
     options = parser.parse_args()
     table = Table(HEADERS, rows()).markdown()
     print(table)
-    if options.page:
-        into_page(PAGE, MARKER, table)
+    for page in PAGES if options.page else ():
+        into_page(page, MARKER, table)
 
 
 if __name__ == "__main__":
