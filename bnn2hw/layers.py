@@ -20,6 +20,7 @@ from .plan.cost import plan_cost
 from .plan.netlist import Netlist
 from .plan.netlist_cut import clock_levels, cut_netlist
 from .plan.planner import check_options
+from .plan.rowtree import EFFORT
 from .toolchain import find_yosys
 from .verify import layer_inputs, make_vectors
 
@@ -85,6 +86,7 @@ def generate(
     pipeline: int | None = None,
     clock: float | None = None,
     target: str | None = None,
+    effort: int | None = None,
     out: str | Path | None = None,
     progress: Progress = lambda text: None,
 ) -> Build:
@@ -110,6 +112,8 @@ def generate(
     target
         What the layers are for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``. A ``rowtree`` is made for
         it (lut6 if None), and ``auto`` weighs one where it is told; else adder graphs alone.
+    effort
+        How long a ``rowtree`` is searched for: 1, 2 or 3, ten times as long each; 2 if None.
     out
         The directory; ``build/NETWORK-LAYER...`` if None. An earlier build there is replaced.
     progress
@@ -126,7 +130,7 @@ def generate(
     """
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
-    check_options(plan, max_depth, target=target)
+    check_options(plan, max_depth, target=target, effort=effort)
     if clock is not None:
         pipeline = _clocked(plan, pipeline, target, clock)
     names = check_layers(network, layers)
@@ -139,7 +143,7 @@ def generate(
     for name in names:
         progress(f"{name}: plan")
         single = network.single(name, inputs[name])
-        files = _layer_files(single, plan, max_depth, complement, pipeline, target)
+        files = _layer_files(single, plan, max_depth, complement, pipeline, target, effort)
         writers[name] = (files.top, partial(_write, files, progress))
     write_build(directory, network.name, writers, versions())
     found = layer_directories(directory)
@@ -176,6 +180,7 @@ def _layer_files(
     complement: bool,
     pipeline: int | None,
     target: str | None,
+    effort: int | None,
 ) -> LayerFiles:
     """Plan a single-layer network and gather what its files are written from."""
     (layer,) = network.layers
@@ -183,11 +188,24 @@ def _layer_files(
     source = network.input
     found: list[Candidate] = []
     if method == "auto":
-        found = candidates(layer, source, max_depth=max_depth, complement=complement, target=target)
+        found = candidates(
+            layer,
+            source,
+            max_depth=max_depth,
+            complement=complement,
+            target=target,
+            effort=effort or EFFORT,
+        )
         plan = best(found, target).plan
     else:
         plan = plan_layer(
-            layer, source, method, max_depth=max_depth, complement=complement, target=target
+            layer,
+            source,
+            method,
+            max_depth=max_depth,
+            complement=complement,
+            target=target,
+            effort=effort,
         )
     cost = plan_cost(plan, layer, source, target).to_json()
     if found:

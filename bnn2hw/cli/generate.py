@@ -49,6 +49,10 @@ def generate(
             help="What layers are for: lut6, lut4, ice40, ecp5; auto then weighs rowtree.",
         ),
     ] = None,
+    effort: Annotated[
+        int | None,
+        typer.Option(metavar="1|2|3", help="Of a layer: how long a rowtree is searched for [2]."),
+    ] = None,
     interval: Annotated[
         int | None,
         typer.Option(
@@ -125,6 +129,8 @@ def generate(
     stray = [option for option, value in of_network.items() if value is not None]
     if not network and stray:
         raise UsageError(f"leave {' and '.join(stray)} to --network")
+    if network and effort is not None:
+        raise UsageError("leave --effort to --layer")
     model_network = api.load_network(model)
     if network:
         with progress() as tell:
@@ -160,6 +166,7 @@ def generate(
             pipeline=pipeline,
             clock=clock,
             target=target,
+            effort=effort,
             out=out,
             progress=tell,
         )

@@ -19,7 +19,7 @@ from .cost import PlanCost, plan_cost
 from .direct import direct_graph
 from .layer_plan import LayerPlan, make_netlist_plan, make_plan
 from .mst import ChannelForest, tree_graph
-from .rowtree import rowtree_netlist
+from .rowtree import EFFORT, rowtree_netlist
 from .subbit import subbit_graph
 
 __all__ = ["DEPTHS", "Candidate", "best", "candidates", "choose"]
@@ -61,6 +61,7 @@ def candidates(
     max_depth: int | None = None,
     complement: bool = True,
     target: str | None = None,
+    effort: int = EFFORT,
 ) -> list[Candidate]:
     """Return the plans that ``auto`` chooses from, shallow ones first.
 
@@ -76,7 +77,7 @@ def candidates(
     """
     found = _treeless(layer, source, complement, target)
     if target is not None and complement:
-        netlist = rowtree_netlist(layer, source, target)
+        netlist = rowtree_netlist(layer, source, target, effort)
         plan = make_netlist_plan(layer, source, "rowtree", netlist)
         found.append(Candidate(plan, plan_cost(plan, layer, source, target)))
     forest = ChannelForest(layer, source, complement)
@@ -100,6 +101,7 @@ def choose(
     max_depth: int | None = None,
     complement: bool = True,
     target: str | None = None,
+    effort: int = EFFORT,
 ) -> LayerPlan:
     """Return the plan of the candidate that :func:`best` takes.
 
@@ -112,7 +114,14 @@ def choose(
         If the layer cannot be planned.
     """
     if target is not None:
-        found = candidates(layer, source, max_depth=max_depth, complement=complement, target=target)
+        found = candidates(
+            layer,
+            source,
+            max_depth=max_depth,
+            complement=complement,
+            target=target,
+            effort=effort,
+        )
         return best(found, target).plan
     least = best(_treeless(layer, source, complement, None))
     forest = ChannelForest(layer, source, complement)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from .comparison_moves import comparison_moves
 from .counters import Adder, Kind
-from .heap_moves import comparison_moves
+from .heap_moves import Moves
 from .netlist import BitOutput, Heap, Netlist, complement, frame, total_weight
 
 __all__ = ["add_comparison", "put"]
 
 
-def add_comparison(netlist: Netlist, heap: Heap, level: int) -> BitOutput:
+# What a counter costs that the next one waits for: least tables first, then fewer levels.
+_STEPS = (0.0, 0.3, 1.0)
+
+
+def add_comparison(netlist: Netlist, heap: Heap, level: int, most: int | None = None) -> BitOutput:
     """Add the cells of ``sum >= level`` and return it as channel 0, the cheaper of two forms.
 
     ``sum >= level`` is also ``not (total - sum >= total - level + 1)``, the comparison of the
@@ -23,14 +28,37 @@ def add_comparison(netlist: Netlist, heap: Heap, level: int) -> BitOutput:
         Gets the cells.
     heap, level
         The sum, and a level from 1 to its total weight.
+    most
+        Levels that it may have; where it has more, forms of fewer levels are tried.
     """
-    inverted = False
-    other = total_weight(heap) - level + 1
-    heights, target = tuple(len(column) for column in heap), netlist.target
-    moves = comparison_moves(target, heights, *frame(level))
-    turned = comparison_moves(target, heights, *frame(other))
-    if turned.cost < moves.cost:
-        heap, level, inverted, moves = complement(heap), other, True, turned
+    start = netlist.mark()
+    least = None
+    for step in _STEPS:
+        for turned in sorted(
+            (False, True), key=lambda one: _moves(netlist, heap, level, one, step).cost
+        ):
+            output = _added(netlist, heap, level, turned, step)
+            levels = netlist.levels[netlist.cells[output.last].first]
+            if most is None or levels <= most:
+                return output
+            if least is None or levels < least[0]:
+                least = levels, turned, step
+            netlist.take_back(start)
+    assert least is not None
+    return _added(netlist, heap, level, *least[1:])
+
+
+def _moves(netlist: Netlist, heap: Heap, level: int, turned: bool, step: float) -> Moves:
+    if turned:
+        level = total_weight(heap) - level + 1
+    heights = tuple(len(column) for column in heap)
+    return comparison_moves(netlist.target, heights, *frame(level), step)
+
+
+def _added(netlist: Netlist, heap: Heap, level: int, turned: bool, step: float) -> BitOutput:
+    moves = _moves(netlist, heap, level, turned, step)
+    if turned:
+        heap, level = complement(heap), total_weight(heap) - level + 1
     top, constant = frame(level)
     held: defaultdict[int, list[int]] = defaultdict(list)
     for column, row in enumerate(heap):
@@ -51,7 +79,7 @@ def add_comparison(netlist: Netlist, heap: Heap, level: int) -> BitOutput:
             held[column + 1] += held[column] if constant >> column & 1 else []
             held[column], lowest = [], column + 1
     joins, final = _finish(netlist, held, len(steps), top, constant)
-    return BitOutput(0, heap, level, tuple(steps), joins, final, inverted)
+    return BitOutput(0, heap, level, tuple(steps), joins, final, turned)
 
 
 def put(netlist: Netlist, held: defaultdict[int, list[int]], column: int, kind: Kind) -> None:

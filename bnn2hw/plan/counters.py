@@ -74,33 +74,40 @@ class Kind:
 
 @dataclass(frozen=True)
 class Counter(Kind):
-    """A counter of one table a bit: it writes ``(low + 2 * high + constant) >> drop`` in binary.
+    """A counter of one table a bit: it writes ``(sum of what it reads + constant) >> drop``.
 
     Attributes
     ----------
-    low, high
-        Bits that it reads of its column, and of the next one.
+    reads
+        Bits that it reads of its column, of the next one, and so on; of the first and the last
+        one at least.
     constant
-        0 or 1, added in its column.
+        A number of as many bits as there are columns.
     drop
-        1 for a counter that ends its column: the lowest bit of the sum is not written.
+        The columns that it ends, from its own on: no bit of them is written.
     """
 
-    low: int
-    high: int = 0
+    reads: tuple[int, ...]
     constant: int = 0
     drop: int = 0
-
-    reads: tuple[int, ...] = field(init=False, repr=False, compare=False)
     places: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sound = 1 <= self.low <= self.low + self.high <= LUT_INPUTS
-        if not (sound and self.constant in (0, 1) and self.drop in (0, 1)):
+        columns = len(self.reads)
+        if not (
+            columns
+            and min(self.reads) >= 0
+            and self.reads[0]
+            and self.reads[-1]
+            and sum(self.reads) <= LUT_INPUTS
+            and 0 <= self.constant < 1 << columns
+            and 0 <= self.drop <= columns
+        ):
             raise ValueError("there is no such counter")
-        most = self.low + 2 * self.high + self.constant
-        object.__setattr__(self, "reads", (self.low, self.high))
+        most = sum(bits << column for column, bits in enumerate(self.reads)) + self.constant
         object.__setattr__(self, "places", tuple(range(self.drop, most.bit_length())))
+        if not self.places:
+            raise ValueError("there is no such counter")
 
     @cached_property
     def tables(self) -> tuple[int, ...]:

@@ -8,22 +8,35 @@ the best few go on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from operator import add
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from .counters import Adder, Counter, Kind, ParityChain
-from .targets import Target, Trial
+from .counters import Kind
+from .targets import Target
 
-__all__ = ["Moves", "comparison_moves", "compression_moves"]
+__all__ = [
+    "Heights",
+    "Moves",
+    "applied",
+    "beam",
+    "compression_moves",
+    "counted",
+    "placed_on",
+    "trimmed",
+]
 
 # The best few of the states; more where additions take several columns together.
-_BEAM, _BEAM_CARRIES = 6, 12
+_BEAM, _BEAM_CARRIES = 4, 12
 # States of a column that are followed while its counters are chosen, and once they are.
 _WIDE, _OPTIONS, _A_HEIGHT = 150, 40, 2
 # What a bit of the lowest column costs more than one above, where additions go on from it.
 _LOWEST_COLUMN = 0.5
+
+
+Heights = tuple[int, ...]
+"""Bits of each column of a heap, lowest first."""
 
 
 class Moves(NamedTuple):
@@ -34,8 +47,8 @@ class Moves(NamedTuple):
     cost
         In tables; with the price of the bits that stay.
     columns
-        For each column the counters that have it as their lowest; but an adder that ends columns
-        stands with the last of them.
+        For each column the counters that have it as their lowest; but one that ends columns stands
+        with the last of them.
     left
         Bits that stay in each column.
     """
@@ -45,21 +58,19 @@ class Moves(NamedTuple):
     left: tuple[int, ...] = ()
 
 
-_Heights = tuple[int, ...]
-_Counted = tuple[int, _Heights, tuple[Kind, ...]]
+Counted = tuple[int, Heights, tuple[Kind, ...]]
 """Cost, heights from the column on, counters."""
-_State = TypeVar("_State", bound=tuple[Any, ...])
 
 
-def _counted(target: Target, heights: _Heights) -> Iterator[_Counted]:
+def _counted(target: Target, heights: Heights) -> Iterator[Counted]:
     """Yield what full counters can do in the lowest column."""
     reach = max(target.reach, 1)
     tail = heights[reach:]
-    for cost, head, kinds in _counted_head(target, heights[:reach] or (0,)):
-        yield cost, _on(head, tail, reach), kinds
+    for cost, head, kinds in counted(target, heights[:reach] or (0,)):
+        yield cost, placed_on(head, tail, reach), kinds
 
 
-def _on(head: _Heights, tail: _Heights, reach: int) -> _Heights:
+def placed_on(head: Heights, tail: Heights, reach: int) -> Heights:
     """Return heights of the columns from ``reach`` on added to those of counters below."""
     if not tail:
         return head
@@ -68,12 +79,12 @@ def _on(head: _Heights, tail: _Heights, reach: int) -> _Heights:
 
 
 @cache
-def _counted_head(target: Target, heights: _Heights) -> tuple[_Counted, ...]:
+def counted(target: Target, heights: Heights) -> tuple[Counted, ...]:
     """Return what full counters can do, the cheapest way to each heights.
 
     Only the columns are given that a counter of the lowest one may read.
     """
-    states: dict[_Heights, _Counted] = {heights: (0, heights, ())}
+    states: dict[Heights, Counted] = {heights: (0, heights, ())}
     for trial in target.trials:
         kind, cost = trial.kind, target.cost(trial.kind)
         found = dict(states)
@@ -85,7 +96,7 @@ def _counted_head(target: Target, heights: _Heights) -> tuple[_Counted, ...]:
             elif trial.fewer is not None:
                 least = max(most - trial.fewer, 1)
             for count in range(1, most + 1):
-                columns = _applied(columns, kind)
+                columns = applied(columns, kind)
                 spent, kinds = spent + cost, (*kinds, kind)
                 if count >= least and (columns not in found or found[columns][0] > spent):
                     found[columns] = spent, columns, kinds
@@ -93,7 +104,7 @@ def _counted_head(target: Target, heights: _Heights) -> tuple[_Counted, ...]:
     return tuple(_cheapest(states, _OPTIONS).values())
 
 
-def _cheapest(states: dict[_Heights, _Counted], count: int) -> dict[_Heights, _Counted]:
+def _cheapest(states: dict[Heights, Counted], count: int) -> dict[Heights, Counted]:
     """Return the states of least cost with what their bits will cost; ties by the heights.
 
     A few stay for each height of the column, as it may have to be a low one.
@@ -112,7 +123,7 @@ def _cheapest(states: dict[_Heights, _Counted], count: int) -> dict[_Heights, _C
     return kept
 
 
-def _fits(heights: _Heights, kind: Kind) -> int:
+def _fits(heights: Heights, kind: Kind) -> int:
     """Return how many counters fit on a column one after the other."""
     most, reads = heights[0], kind.reads
     for column, bits in enumerate(reads):
@@ -127,7 +138,7 @@ def _fits(heights: _Heights, kind: Kind) -> int:
     return most
 
 
-def _applied(heights: _Heights, kind: Kind) -> _Heights:
+def applied(heights: Heights, kind: Kind) -> Heights:
     """Return the heights once a counter is on the lowest column."""
     size = max(len(heights), kind.places[-1] + 1)
     after = [*heights, *[0] * (size - len(heights))]
@@ -140,7 +151,7 @@ def _applied(heights: _Heights, kind: Kind) -> _Heights:
 
 
 @cache
-def compression_moves(target: Target, heights: _Heights, price: float) -> Moves:
+def compression_moves(target: Target, heights: Heights, price: float) -> Moves:
     """Return the moves that make the cost and ``price`` times the bits left over least.
 
     Parameters
@@ -152,25 +163,31 @@ def compression_moves(target: Target, heights: _Heights, price: float) -> Moves:
     price
         What a bit which stays costs those who use the heap.
     """
-    states: dict[_Heights, Moves] = {heights: Moves(0, ())}
+    states: dict[Heights, Moves] = {heights: Moves(0, ())}
     best: Moves | None = None
     rest = min(price, target.bit * 1.8) * 0.75
     while states:
-        after: dict[_Heights, Moves] = {}
+        ways: list[tuple[float, float, Heights, tuple[Kind, ...], Moves]] = []
         for columns, moves in states.items():
             if not columns:
                 best = moves if best is None or moves.cost < best.cost else best
                 continue
-            for cost, counted, kinds in _counted(target, columns):
-                total, above = moves.cost + cost + price * counted[0], _trimmed(counted[1:])
-                if above not in after or total < after[above].cost:
-                    after[above] = Moves(total, (*moves.columns, kinds), (*moves.left, counted[0]))
-        states = _best(target, after, lambda columns: rest * sum(columns))
+            for cost, after, kinds in _counted(target, columns):
+                total = moves.cost + cost + price * after[0]
+                ways.append((total + rest * sum(after[1:]), total, after, kinds, moves))
+        ways.sort(key=lambda way: (way[0], way[2]))
+        states = {}
+        for _, total, (stays, *above), kinds, moves in ways:
+            key = trimmed(tuple(above))
+            if key not in states:
+                states[key] = Moves(total, (*moves.columns, kinds), (*moves.left, stays))
+                if len(states) == beam(target):
+                    break
     assert best is not None
     return best
 
 
-def _trimmed(heights: _Heights) -> _Heights:
+def trimmed(heights: Heights) -> Heights:
     """Return heights without empty columns at the top."""
     size = len(heights)
     while size and not heights[size - 1]:
@@ -178,133 +195,6 @@ def _trimmed(heights: _Heights) -> _Heights:
     return heights[:size]
 
 
-_Waiting = tuple[tuple[int, int], ...]
-
-
-class _Comparing(NamedTuple):
-    """Heights that a comparison has left; bits and constant of columns that wait for an adder."""
-
-    heights: _Heights
-    waiting: _Waiting = ()
-
-
-@cache
-def comparison_moves(target: Target, heights: _Heights, top: int, constant: int) -> Moves:
-    """Return the moves of least cost for ``sum + constant >= 2**top``.
-
-    The columns listed are ended one after the other; then few enough bits are left for one
-    table, or columns from ``top`` on, whose bits decide alone.
-    """
-    states: dict[_Comparing, Moves] = {_Comparing(heights): Moves(0, ())}
-    best: Moves | None = None
-    column = 0
-    while states:
-        after: dict[_Comparing, Moves] = {}
-        for state, moves in states.items():
-            bits = sum(state.heights)
-            if not state.waiting and (bits <= target.lut_inputs or column >= top):
-                cost = moves.cost + 1 + _joins(bits, target.lut_inputs)
-                if best is None or cost < best.cost:
-                    best = Moves(cost, moves.columns)
-            elif column < top:
-                for cost, key, kinds in _endings(target, state, constant >> column & 1):
-                    if key not in after or moves.cost + cost < after[key].cost:
-                        after[key] = Moves(moves.cost + cost, (*moves.columns, kinds))
-        states = {
-            key: moves
-            for waits in (False, True)  # those that wait may find no adder: keep others
-            for key, moves in _best(
-                target,
-                {key: moves for key, moves in after.items() if bool(key.waiting) == waits},
-                lambda key: target.bit * sum(key.heights),
-            ).items()
-        }
-        column += 1
-    assert best is not None
-    return best
-
-
-def _joins(bits: int, lut_inputs: int) -> int:
-    """Return the cells that OR bits until one table can take them."""
-    return max(-(-(bits - lut_inputs) // (lut_inputs - 1)), 0)
-
-
-def _endings(
-    target: Target, state: _Comparing, constant: int
-) -> Iterator[tuple[int, _Comparing, tuple[Kind, ...]]]:
-    """Yield the ways to end a column, or to let it wait: (cost, what is left, counters)."""
-    if target.carries is not None:
-        for counted in _counted(target, state.heights):
-            yield from _waiting(target, state.waiting, constant, counted)
-    if not state.waiting:
-        reach = max(target.reach, 2)
-        tail = state.heights[reach:]
-        for cost, head, kinds in _ended_heads(target, state.heights[:reach], constant):
-            yield cost, _Comparing(_trimmed(_on(head, tail, reach - 1))), kinds
-
-
-@cache
-def _ended_heads(target: Target, heights: _Heights, constant: int) -> tuple[_Counted, ...]:
-    """Return the ways to end the lowest column, with the heights above it."""
-    found: dict[_Heights, _Counted] = {}
-
-    def offer(cost: int, above: _Heights, kinds: tuple[Kind, ...]) -> None:
-        if above not in found or cost < found[above][0]:
-            found[above] = cost, above, kinds
-
-    for cost, columns, kinds in _counted(target, heights):
-        if columns[0] < 2:
-            offer(cost, _ended(columns, columns[0] & constant), kinds)
-        for last in _lasts(target, columns, constant):
-            left = _ended(_applied(columns, last))
-            offer(cost + target.cost(last), left, (*kinds, last))
-    return tuple(found.values())
-
-
-def _lasts(target: Target, heights: _Heights, constant: int) -> Iterator[Kind]:
-    """Yield the counters that can end a column."""
-    height, above = heights[0], heights[1] if len(heights) > 1 else 0
-    for high in range(min(target.lut_inputs - height, above) + 1 if height else 0):
-        if height > 1 or high:
-            yield _last(height, high, constant)
-    if height == 7 and not constant and Trial(ParityChain()) in target.trials:
-        yield ParityChain(1)
-
-
-@cache
-def _last(low: int, high: int, constant: int) -> Counter:
-    return Counter(low, high, constant, 1)
-
-
-def _waiting(
-    target: Target, waiting: _Waiting, constant: int, counted: _Counted
-) -> Iterator[tuple[int, _Comparing, tuple[Kind, ...]]]:
-    """Yield a column's joining the columns that wait for an adder, and the adder over them."""
-    cost, heights, kinds = counted
-    if constant and heights[0] == 2 and waiting:
-        half = Counter(2, constant=1)
-        cost, heights, kinds = cost + target.cost(half), _applied(heights, half), (*kinds, half)
-        constant = 0
-    if heights[0] + constant > (2 if waiting else 3) or (not waiting and heights[0] < 2):
-        return
-    waiting = (*waiting, (heights[0], constant))
-    yield cost, _Comparing(_trimmed(_ended(heights)), waiting), kinds
-    if len(waiting) > 1:
-        number = sum(one << column for column, (_, one) in enumerate(waiting))
-        adder = Adder(tuple(bits for bits, _ in waiting), number, len(waiting))
-        left = _Comparing(_trimmed(_ended(heights, 1)))
-        yield cost + target.cost(adder), left, (*kinds, adder)
-
-
-def _ended(heights: _Heights, carry: int = 0) -> _Heights:
-    """Return heights without the lowest column, a bit of which may be carried."""
-    above = heights[1:]
-    return (above[0] + carry, *above[1:]) if above else (carry,)
-
-
-def _best(
-    target: Target, states: dict[_State, Moves], rest: Callable[[_State], float]
-) -> dict[_State, Moves]:
-    """Return the few states of least cost with an estimate of the rest; ties by the state."""
-    ranked = sorted(states.items(), key=lambda item: (item[1].cost + rest(item[0]), item[0]))
-    return dict(ranked[: _BEAM_CARRIES if target.carries else _BEAM])
+def beam(target: Target) -> int:
+    """Return how many states of a column are followed."""
+    return _BEAM_CARRIES if target.carries else _BEAM

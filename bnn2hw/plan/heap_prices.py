@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product, zip_longest
 
-from .heap_moves import Moves, comparison_moves, compression_moves
+from .comparison_moves import comparison_moves
+from .heap_moves import Moves, compression_moves
 from .netlist import frame
 from .targets import Target
 

@@ -158,6 +158,15 @@ class Netlist:
         self.cells.append(cell)
         return [2 * (cell.first + k) for k in range(cell.outputs)]
 
+    def mark(self) -> tuple[int, int]:
+        """Return where the netlist ends now, for :meth:`take_back`."""
+        return len(self.cells), len(self.levels)
+
+    def take_back(self, mark: tuple[int, int]) -> None:
+        """Take away the cells that were added since a mark; no output may read them."""
+        cells, bits = mark
+        del self.cells[cells:], self.levels[bits:], self.writer[bits:]
+
     def soonest(self, literals: Sequence[int]) -> int:
         """Return the least level of a cell that reads these literals."""
         return max((self.levels[literal >> 1] for literal in literals), default=0) + 1

@@ -3,18 +3,18 @@
 ::
 
     netlist inputs 288 target lut6
-    n288 = 6 0 0 0: x3 ~x7 x12 x20 ~x21 x40
+    n288 = count 6 0 0: x3 ~x7 x12 x20 ~x21 x40
     n291 = lut 8e @4: n288 ~n289 x5
     bit 0 = ~n300: x1 n290 | ~n289 >= 2; 4 5 | 6; 7
     sum 1 = x1 n290 | ~n289
 
 A cell that comes later than it could, for the cuts of a pipeline, states its level behind ``@``. A
-counter states low, high, constant and drop and what it reads, ``~`` before the inverted literals;
-it writes as many bits as it has outputs, numbered on from its name. ``parity 0`` is a parity chain
-with its drop, ``add 3.2.2 0 0`` an adder with the bits it reads of each column, its constant and
-drop. A table is hexadecimal. A
-comparison names its last cell's bit, the heap (columns between bars), the level, and the cells
-that end each column, by number, and those that join deciding bits.
+counter states the bits that it reads of each column, its constant and drop, and what it reads,
+``~`` before the inverted literals; it writes as many bits as it has outputs, numbered on from its
+name. ``count 3.2 0 0`` is one of a table a bit, ``add 3.2.2 0 0`` an adder, ``parity 0`` a parity
+chain with its drop. A table is hexadecimal. A comparison names its last cell's bit, the heap
+(columns between bars), the level, and the cells that end each column, by number, and those that
+join deciding bits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEADER = "netlist inputs "
 _TARGET = " target "
 _MAXIMUM_INPUTS = 1 << 24
 _CELL = re.compile(
-    r"n(\d{1,9}) = (?:lut ([0-9a-f]{1,16})|parity ([01])|(\d) (\d) (\d) (\d)"
+    r"n(\d{1,9}) = (?:lut ([0-9a-f]{1,16})|parity ([01])|count (\d(?:\.\d){0,5}) (\d{1,2}) (\d)"
     r"|add ([0-3](?:\.[0-2]){0,31}) (\d{1,10}) (\d{1,2}))(?: @(\d{1,6}))?:((?: ~?[xn]\d{1,9})*)"
 )
 _SUM = re.compile(r"sum (\d{1,9}) = ([^>;]*)")
@@ -77,7 +77,7 @@ def dump_netlist(netlist: Netlist) -> str:
 def _what(cell: Cell) -> str:
     kind = cell.kind
     if isinstance(kind, Counter):
-        return f"{kind.low} {kind.high} {kind.constant} {kind.drop}"
+        return f"count {'.'.join(map(str, kind.reads))} {kind.constant} {kind.drop}"
     if isinstance(kind, ParityChain):
         return f"parity {kind.drop}"
     if isinstance(kind, Adder):
@@ -158,12 +158,10 @@ def _kind(parts: Sequence[str | None]) -> Kind:
         If there is none such.
     """
     words = [part or "" for part in parts]
-    parity, *counter, reads, constant, drop = words
-    if parity:
-        return ParityChain(int(parity))
-    if reads:
-        return Adder(tuple(int(bits) for bits in reads.split(".")), int(constant), int(drop))
-    return Counter(*(int(word) for word in counter))
+    if words[0]:
+        return ParityChain(int(words[0]))
+    sort, (reads, constant, drop) = (Counter, words[1:4]) if words[1] else (Adder, words[4:])
+    return sort(tuple(int(bits) for bits in reads.split(".")), int(constant), int(drop))
 
 
 def _read_output(netlist: Netlist, line: str) -> BitOutput | SumOutput:

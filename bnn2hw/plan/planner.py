@@ -10,7 +10,7 @@ from .classes import classes_graph
 from .direct import direct_graph
 from .layer_plan import LayerPlan, make_netlist_plan, make_plan
 from .mst import ChannelForest, tree_graph
-from .rowtree import rowtree_netlist
+from .rowtree import EFFORT, EFFORTS, rowtree_netlist
 from .subbit import subbit_graph
 from .targets import TARGETS
 
@@ -22,9 +22,13 @@ _GRAPHS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_gr
 
 
 def check_options(
-    method: str, max_depth: int | None, layer: str | None = None, target: str | None = None
+    method: str,
+    max_depth: int | None,
+    layer: str | None = None,
+    target: str | None = None,
+    effort: int | None = None,
 ) -> None:
-    """Check that a planner of this name exists and takes this bound, and the target.
+    """Check that a planner of this name exists and takes this bound, the target and the effort.
 
     Raises
     ------
@@ -42,6 +46,20 @@ def check_options(
             f"there is no target {target!r} of plans",
             layer=layer,
             remedy=f"choose one of {', '.join(TARGETS)}",
+        )
+    if effort is not None and effort not in EFFORTS:
+        raise UsageError(
+            f"there is no effort {effort}",
+            layer=layer,
+            remedy=f"choose one of {', '.join(map(str, EFFORTS))}",
+        )
+    if effort is not None and method != "rowtree" and (method != "auto" or target is None):
+        raise UsageError(
+            f"plan {method} takes no effort"
+            if method != "auto"
+            else "without a target plan auto weighs no rowtree, which alone takes an effort",
+            layer=layer,
+            remedy="leave the effort out, or choose the plan rowtree",
         )
     if max_depth is not None and max_depth < 1:
         raise UsageError(
@@ -65,6 +83,7 @@ def plan_layer(
     max_depth: int | None = None,
     complement: bool = True,
     target: str | None = None,
+    effort: int | None = None,
 ) -> LayerPlan:
     """Return a plan of a layer, proven equal to its weights for all inputs.
 
@@ -88,6 +107,9 @@ def plan_layer(
     target
         What the layer is for, one of :data:`.targets.TARGETS`; a ``rowtree`` is made for lut6
         where it is None.
+    effort
+        How long a ``rowtree`` is searched for, from 1 to 3 (see :func:`.rowtree_netlist`); 2 if
+        None.
 
     Raises
     ------
@@ -98,14 +120,21 @@ def plan_layer(
     PlanError
         If the layer cannot be planned.
     """
-    check_options(method, max_depth, layer.name, target)
+    check_options(method, max_depth, layer.name, target, effort)
     layer.output(source)
     if method in _GRAPHS:
         return make_plan(layer, source, method, _GRAPHS[method](layer, source, complement))
     if method == "rowtree":
-        netlist = rowtree_netlist(layer, source, target or "lut6")
+        netlist = rowtree_netlist(layer, source, target or "lut6", effort or EFFORT)
         return make_netlist_plan(layer, source, method, netlist)
     if method == "auto":
-        return choose(layer, source, max_depth=max_depth, complement=complement, target=target)
+        return choose(
+            layer,
+            source,
+            max_depth=max_depth,
+            complement=complement,
+            target=target,
+            effort=effort or EFFORT,
+        )
     tree = ChannelForest(layer, source, complement).tree(max_depth)
     return make_plan(layer, source, method, tree_graph(layer, source, tree), tree)

@@ -19,8 +19,8 @@ from .targets import Target
 __all__ = ["class_codes", "row_blocks"]
 
 _CANDIDATES = 48
-# Pairs of blocks of which rows may be exchanged are tried so often.
-_TRIALS_A_ROW, _TRIALS = 60, 8000
+# Pairs of blocks of which rows may be exchanged are tried so often, and thoroughly more often.
+_TRIALS_A_ROW, _TRIALS, _THOROUGH = 25, 5000, 10
 _TEMPERATURE = 5.0
 _EXACT_COST = 90
 _PERIOD = 30
@@ -43,7 +43,7 @@ def class_codes(negative: NDArray[np.bool_], rows: Sequence[int]) -> NDArray[np.
 
 
 def row_blocks(
-    negative: NDArray[np.bool_], size: int, target: Target, price: float
+    negative: NDArray[np.bool_], size: int, target: Target, price: float, thorough: bool = False
 ) -> list[list[int]]:
     """Return the rows in blocks, the last one perhaps smaller: greedy, then rows exchanged.
 
@@ -59,14 +59,17 @@ def row_blocks(
         What counters cost.
     price
         LUTs that a bit costs which a class leaves (see :func:`.compression_moves`).
+    thorough
+        Whether to take ten times as long.
     """
-    found = _row_blocks(negative.tobytes(), negative.shape, size, target, price)
+    times = _THOROUGH if thorough else 1
+    found = _row_blocks(negative.tobytes(), negative.shape, size, target, price, times)
     return [list(block) for block in found]
 
 
 @lru_cache(maxsize=8)
 def _row_blocks(
-    packed: bytes, shape: tuple[int, ...], size: int, target: Target, price: float
+    packed: bytes, shape: tuple[int, ...], size: int, target: Target, price: float, times: int
 ) -> list[list[int]]:
     """Return the blocks; those asked for last are kept, as plans are tried on the same rows."""
     negative = np.frombuffer(packed, dtype=np.bool_).reshape(shape)
@@ -76,12 +79,15 @@ def _row_blocks(
         return float(table[np.bincount(class_codes(negative, rows))].sum())
 
     blocks = _greedy(negative, size, cost)
-    _exchange(negative, blocks, table)
+    _exchange(negative, blocks, table, times)
     return [_paired(negative, block) for block in blocks]
 
 
 def _exchange(
-    negative: NDArray[np.bool_], blocks: list[list[int]], table: NDArray[np.float64]
+    negative: NDArray[np.bool_],
+    blocks: list[list[int]],
+    table: NDArray[np.float64],
+    times: int,
 ) -> None:
     """Exchange rows of two blocks by simulated annealing.
 
@@ -91,7 +97,7 @@ def _exchange(
     if len(blocks) < 2:
         return
     chance = np.random.default_rng(0)
-    trials = min(_TRIALS_A_ROW * len(negative), _TRIALS)
+    trials = times * min(_TRIALS_A_ROW * len(negative), _TRIALS)
     for trial in range(trials):
         temperature = _TEMPERATURE * max(0.9 - trial / trials, 0) ** 2
         first, second = chance.choice(len(blocks), 2, replace=False).tolist()

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from itertools import zip_longest
+from itertools import product, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .bit_form import bit_form
+from .class_moves import moved_columns
 from .comparison import add_comparison, put
 from .counters import Kind
 from .heap_moves import compression_moves
@@ -39,23 +39,37 @@ from .rows import DistinctRows, distinct_rows
 from .shared_counters import shared_counters
 from .targets import TARGETS, Target
 
-__all__ = ["rowtree_netlist"]
+__all__ = ["EFFORT", "EFFORTS", "rowtree_netlist"]
 
-# Rows on which block sizes are compared.
+EFFORTS = (1, 2, 3)
+EFFORT = 2
+
+# Rows on which choices are compared, and weights up to which block sizes are on all rows.
 _SAMPLE = 128
+_COMPARED = 1 << 17
 # Channels up to which prices of bits are searched for: it takes about as long as all the rest.
 _SEARCHED = 256
+# Factors of the prices that are tried with each block size where effort is no matter.
+_EFFORT_FACTORS = (0.9, 1.0, 1.1, 1.25)
 # Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
 # in a row after one of a block.
 _NEAR = ((16, 2), (5, 2), (5, 4))
-# Factors of the prices that are tried on a block which has too many levels.
-_FACTORS = (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5)
+# Factors of the prices that are tried on a block which has too many levels: of those searched for,
+# on the rows that are too deep, then of those to start with.
+_SEARCHED_FACTORS = (1.0, 1.03, 0.97, 1.07, 0.93, 1.12, 0.88)
+_START_FACTORS = (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5)
 
+_Block = tuple[int, float]
+"""Rows of a block, and a factor of the prices to start with."""
+_Near = tuple[int, int] | None
+"""Part of the columns in which a near row may differ, and edges in a row; None for no near rows."""
 _Classes = list[tuple[tuple[bool, ...], Heap]]
 """For each class whether a row differs from the block's first one, and its heap."""
 
 
-def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") -> Netlist:
+def rowtree_netlist(
+    layer: LinearLayer, source: Tensor, target: str = "lut6", effort: int = EFFORT
+) -> Netlist:
     """Return the netlist of a layer, the best of a few block sizes.
 
     Parameters
@@ -64,6 +78,10 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
         The layer, and the shape and format of its input.
     target
         One of :data:`.targets.TARGETS`: what counters there are and what they cost.
+    effort
+        1: block sizes are compared on some rows, prices are not searched for. 2: prices are, and
+        small layers are planned with smaller and smaller blocks, as long as that gains. 3: all
+        layers are, with more trials, which takes ten times as long.
 
     Raises
     ------
@@ -72,17 +90,34 @@ def rowtree_netlist(layer: LinearLayer, source: Tensor, target: str = "lut6") ->
     """
     device = TARGETS[target]
 
-    @cache
-    def luts(block: tuple[int, float], near: tuple[int, int] | None) -> int:
-        return _Planner(layer, source, device, block, near).build(_SAMPLE).luts
+    def planned(block: _Block, near: _Near, search: bool, most: int | None = None) -> Netlist:
+        return _Planner(layer, source, device, block, near, search, effort > 2).build(most)
 
-    near = min(_near_choices(layer, source), key=lambda near: luts(device.blocks[0], near))
-    block = min(device.blocks, key=lambda block: luts(block, near))
-    search = layer.channels <= _SEARCHED
-    return _Planner(layer, source, device, block, near, search).build()
+    def sampled(block: _Block, near: _Near) -> int:
+        return planned(block, near, False, _SAMPLE).luts
+
+    near, *others = _near_choices(layer, source)
+    if others:
+        near = min(near, *others, key=lambda near: sampled(device.blocks[0], near))
+    whole = effort > 2 or (effort == 2 and layer.channels * layer.patch_size() <= _COMPARED)
+    if not whole:
+        block = min(device.blocks, key=lambda block: sampled(block, near))
+        return planned(block, near, effort == 2 and layer.channels <= _SEARCHED)
+    best: Netlist | None = None
+    for size, price in device.blocks:
+        factors = _EFFORT_FACTORS if effort > 2 else (1.0,)
+        found = min(
+            (planned((size, price * factor), near, True) for factor in factors),
+            key=lambda netlist: netlist.luts,
+        )
+        if best is not None and found.luts >= best.luts:
+            break
+        best = found
+    assert best is not None
+    return best
 
 
-def _near_choices(layer: LinearLayer, source: Tensor) -> list[tuple[int, int] | None]:
+def _near_choices(layer: LinearLayer, source: Tensor) -> list[_Near]:
     """Return those of the choices for near rows that some rows are near enough for."""
     most = 0
     for rows in distinct_rows(layer, source, complement=True):
@@ -100,11 +135,12 @@ class _Planner:
         layer: LinearLayer,
         source: Tensor,
         target: Target,
-        block: tuple[int, float],
-        near: tuple[int, int] | None = None,
+        block: _Block,
+        near: _Near = None,
         search: bool = False,
+        thorough: bool = False,
     ) -> None:
-        self._near = near
+        self._near, self._thorough = near, thorough
         self._children: defaultdict[int, list[int]] = defaultdict(list)
         self._twice: defaultdict[int, list[int]] = defaultdict(list)
         self._layer, self._source, self._target = layer, source, target
@@ -114,6 +150,7 @@ class _Planner:
         self._element = source.format.width
         self._forms = bit_form(layer, source)
         self._weight = int(np.abs(self._forms.matrix).sum(axis=1).max(initial=2))
+        self._most_levels = math.ceil(target.levels * math.log2(self._weight))
         self._thresholds = single_thresholds(layer, source)
         self._netlist = Netlist(layer.patch_size() * self._element, target)
         self._outputs: list[BitOutput | SumOutput] = []
@@ -123,7 +160,8 @@ class _Planner:
         for rows in distinct_rows(self._layer, self._source, complement=True):
             negative = rows.signs[:most] < 0
             roots = self._roots(rows, most)
-            blocks = row_blocks(negative[roots], self._size, self._target, self._price[self._size])
+            price = self._price[self._size]
+            blocks = row_blocks(negative[roots], self._size, self._target, price, self._thorough)
             blocks = [roots[block].tolist() for block in blocks]
             for block, classes in zip(blocks, self._block_classes(rows, blocks), strict=True):
                 self._add_block(rows, block, classes)
@@ -148,28 +186,60 @@ class _Planner:
         negative = rows.signs < 0
         free = np.ones((len(blocks), negative.shape[1]), dtype=np.bool_)
         extra: list[dict[int, list[Heap]]] = [defaultdict(list) for _ in blocks]
-        single = self._element == 1 and len(blocks) > 1
-        for shared in shared_counters(negative, blocks, self._target.shared) if single else ():
+        single = self._element == 1
+        shares = single and len(blocks) > 1
+        for shared in shared_counters(negative, blocks, self._target.shared) if shares else ():
             columns = list(shared.columns)
-            inputs = rows.inputs[columns]
-            counted = self._counted(shared.kind, (2 * inputs + shared.turned).tolist())
+            literals = (2 * rows.inputs[columns] + shared.turned).tolist()
+            counted = self._counted(shared.kind, literals)
             for number, signs in zip(shared.blocks, shared.rows, strict=True):
                 free[number, columns] = False
                 code = int(class_codes(signs[:, None], range(len(signs)))[0])
                 extra[number][code].append(complement(counted) if signs[0] else counted)
                 own = negative[blocks[number]][:, columns]
                 for row, column in np.argwhere(own ^ signs[:, None] ^ shared.turned):
-                    right = 2 * inputs[column] + own[row, column]
-                    self._twice[blocks[number][row]].append(int(right))
+                    self._add_twice(rows, blocks[number][row], columns[column])
         for number, block in enumerate(blocks):
             codes = class_codes(negative, block)
+            first = negative[block[0]].copy()
+            if single:
+                self._move_columns(rows, block, codes, first, free[number], extra[number])
             classes = []
             for code in sorted({*codes.tolist(), *extra[number]}):
                 members = np.flatnonzero((codes == code) & free[number])
-                heap = self._raw(rows.inputs[members], negative[block[0], members])
+                heap = self._raw(rows.inputs[members], first[members])
                 pattern = (False, *(bool(code >> k & 1) for k in range(len(block) - 1)))
                 classes.append((pattern, _merged([heap, *extra[number][code]])))
             yield classes
+
+    def _move_columns(
+        self,
+        rows: DistinctRows,
+        block: Sequence[int],
+        codes: NDArray[np.int64],
+        first: NDArray[np.bool_],
+        free: NDArray[np.bool_],
+        extra: Mapping[int, list[Heap]],
+    ) -> None:
+        """Put columns in neighbouring classes: their codes change, and signs of the first row."""
+        counted = np.zeros(1 << len(block) - 1, dtype=np.int64)
+        for code, heaps in extra.items():
+            counted[code] = len(heaps)
+        own = codes.copy()
+        for code, other, count, row in moved_columns(
+            codes[free], counted, len(block), self._target
+        ):
+            columns = np.flatnonzero((own == code) & free)[:count]
+            codes[columns] = other
+            own[columns] = -1
+            first[columns] ^= row == 0
+            for column in columns.tolist():
+                self._add_twice(rows, block[row], column)
+
+    def _add_twice(self, rows: DistinctRows, row: int, column: int) -> None:
+        """Let a row add twice a column, with the sign that it has there."""
+        literal = 2 * int(rows.inputs[column]) + bool(rows.signs[row, column] < 0)
+        self._twice[row].append(literal)
 
     def _counted(self, kind: Kind, literals: list[int]) -> Heap:
         """Add a counter and return what it writes."""
@@ -192,29 +262,27 @@ class _Planner:
         netlist = self._netlist
         shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
         twice = [len(self._twice[row]) for row in block]
-        most = math.ceil(self._target.levels * math.log2(self._weight))
-        start = len(netlist.cells), len(netlist.levels), len(self._outputs)
+        start, outputs = netlist.mark(), len(self._outputs)
+        searched = self._prices.chosen(shape, twice)
         plain = replace(self._prices, search=False).chosen(shape, twice)
-        tries = [(self._prices.chosen(shape, twice), 1.0), *((plain, one) for one in _FACTORS)]
-        depths = []
-        for prices, factor in tries:
-            self._split(rows, block, classes, 0, prices, factor)
-            depths.append(
-                max(
-                    netlist.levels[literal >> 1]
-                    for output in self._outputs[start[2] :]
-                    for literal in netlist.literals(output)
-                )
-            )
-            if depths[-1] <= most:
+        deep: Collection[int] = ()
+        found: list[tuple[int, int, int, Mapping[HeapKey, float]]] = []
+        for prices, factor in (
+            *product([searched], _SEARCHED_FACTORS),
+            *product([plain], _START_FACTORS),
+        ):
+            if prices is plain and min(found)[0] <= self._most_levels:
+                break
+            tried = _scaled(prices, factor, deep if prices is searched else range(len(block)))
+            levels = self._split(rows, block, classes, 0, tried)
+            if max(levels) <= self._most_levels and not found:
                 return
-            self._undo(*start)
-        self._split(rows, block, classes, 0, *tries[depths.index(min(depths))])
-
-    def _undo(self, cells: int, bits: int, outputs: int) -> None:
-        """Take away all but the first cells, bits and outputs."""
-        del self._netlist.cells[cells:], self._outputs[outputs:]
-        del self._netlist.levels[bits:], self._netlist.writer[bits:]
+            deep = deep or [row for row, one in enumerate(levels) if one > self._most_levels]
+            luts = sum(netlist.target.luts(cell.kind) for cell in netlist.cells[start[0] :])
+            found.append((max(*levels, self._most_levels), luts, len(found), tried))
+            netlist.take_back(start)
+            del self._outputs[outputs:]
+        self._split(rows, block, classes, 0, min(found)[3])
 
     def _split(
         self,
@@ -223,24 +291,35 @@ class _Planner:
         classes: _Classes,
         place: int,
         prices: Mapping[HeapKey, float],
-        factor: float,
-    ) -> None:
-        """Compress the classes of a block, and go on with its halves; a single row is put out."""
+    ) -> list[int]:
+        """Compress the classes of a block, and go on with its halves; a single row is put out.
+
+        Returns the levels of the outputs of each row.
+        """
         if len(block) == 1:
             ((_, heap),) = classes
+            start = len(self._outputs)
             self._put_out(rows, block[0], _merged([heap, ((), tuple(self._twice[block[0]]))]))
-            return
+            return [
+                max(
+                    self._netlist.levels[literal >> 1]
+                    for output in self._outputs[start:]
+                    for literal in self._netlist.literals(output)
+                )
+            ]
         classes = [
-            (pattern, self._compressed(heap, prices[place, pattern] * factor))
-            for pattern, heap in classes
+            (pattern, self._compressed(heap, prices[place, pattern])) for pattern, heap in classes
         ]
+        levels = []
         for start, size in halves(len(block)):
             parts: dict[tuple[bool, ...], list[Heap]] = defaultdict(list)
             for pattern, heap in classes:
                 part, turned = turned_part(pattern, start, size)
                 parts[part].append(complement(heap) if turned else heap)
             merged = [(pattern, _merged(heaps)) for pattern, heaps in parts.items()]
-            self._split(rows, block[start : start + size], merged, place + start, prices, factor)
+            part_rows = block[start : start + size]
+            levels += self._split(rows, part_rows, merged, place + start, prices)
+        return levels
 
     def _compressed(self, heap: Heap, price: float) -> Heap:
         """Add counters to a heap as far as pays, the earliest bits first, and return the rest."""
@@ -274,7 +353,10 @@ class _Planner:
         uses = len(distinct) + len(children)
         if uses > 1:
             heap = self._compressed(heap, self._price[1] * uses)
-        made = {level: add_comparison(self._netlist, heap, level) for level in distinct}
+        made = {
+            level: add_comparison(self._netlist, heap, level, self._most_levels)
+            for level in distinct
+        }
         for channel, (level, inverted) in levels.items():
             output = made[level]
             self._outputs.append(
@@ -312,3 +394,14 @@ def _merged(heaps: Sequence[Heap]) -> Heap:
         tuple(literal for column in columns for literal in column)
         for columns in zip_longest(*heaps, fillvalue=())
     )
+
+
+def _scaled(
+    prices: Mapping[HeapKey, float], factor: float, deep: Collection[int]
+) -> Mapping[HeapKey, float]:
+    """Return the prices of heaps with a factor where some of these rows use them."""
+    return {
+        (place, pattern): price
+        * (factor if any(place <= row < place + len(pattern) for row in deep) else 1.0)
+        for (place, pattern), price in prices.items()
+    }

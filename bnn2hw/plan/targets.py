@@ -83,13 +83,18 @@ class Target:
     prices
         What a bit costs a block of so many rows, on average over layers of 256 to 1024 inputs.
     blocks
-        Numbers of rows of a block to try, with a factor of the prices that suits them.
+        Numbers of rows of a block to try, the most first, with a factor of the prices that suits.
     bit
         What a bit of a heap costs on average, to rank what is left of heaps in a search.
     carries
         Chains of carries, where there are some.
     table
         What a table takes.
+    wrong
+        What the wrong sign of a column costs that is counted in another class; nothing where
+        columns stay in their classes.
+    left
+        What a bit costs that a class leaves, of a block of any size, on average over raw bits.
     levels
         Levels that an output may have for each bit of its sum; more only where none has fewer.
     """
@@ -103,6 +108,8 @@ class Target:
     bit: float
     carries: Carries | None = None
     table: int = 1
+    wrong: float = 0.0
+    left: float = 1.8
     levels: float = 3.0
 
     @cached_property
@@ -130,28 +137,29 @@ def _adders(low: int, widths: range) -> tuple[Adder, ...]:
 
 
 _LUT4_PRICES = ((1, 1.0), (2, 1.6), (3, 2.1), (4, 2.6), (5, 3.1), (6, 3.6), (8, 4.6))
-_LUT4_BLOCKS = ((4, 1.0), (5, 1.0), (6, 1.0), (8, 1.0))
+_LUT4_BLOCKS = ((8, 1.0), (6, 1.0), (5, 1.0), (4, 1.0))
 
 LUT6 = Target(
     "lut6",
     lut_inputs=6,
     trials=(
-        Trial(Counter(6)),
-        Trial(Counter(5, 1), most=2),
-        Trial(Counter(3, 2), most=2),
-        Trial(Counter(3), most=1),
+        Trial(Counter((6,))),
+        Trial(Counter((5, 1)), most=2),
+        Trial(Counter((3, 2)), most=2),
+        Trial(Counter((3,)), most=1),
     ),
-    shared=((Counter(6), 0), (Counter(6), 1), (Counter(5), 0), (Counter(6), 2)),
+    shared=((Counter((6,)), 0), (Counter((6,)), 1), (Counter((5,)), 0), (Counter((6,)), 2)),
     prices=((1, 0.52), (2, 0.92), (3, 1.25), (4, 1.6), (6, 2.3), (8, 2.9)),
-    blocks=((4, 1.0), (6, 1.3), (8, 1.0)),
+    blocks=((8, 1.0), (6, 1.3), (4, 1.0)),
     bit=0.55,
+    wrong=0.75,
     levels=1.5,
 )
 LUT4 = Target(
     "lut4",
     lut_inputs=4,
-    trials=(Trial(ParityChain()), Trial(Counter(3))),
-    shared=((ParityChain(), 0), (Counter(3), 0)),
+    trials=(Trial(ParityChain()), Trial(Counter((3,)))),
+    shared=((ParityChain(), 0), (Counter((3,)), 0)),
     prices=_LUT4_PRICES,
     blocks=_LUT4_BLOCKS,
     bit=1.0,
@@ -160,10 +168,10 @@ LUT4 = Target(
 ICE40 = Target(
     "ice40",
     lut_inputs=4,
-    trials=tuple(Trial(kind, None) for kind in (Counter(3), *_adders(3, range(2, 9)))),
-    shared=((Counter(3), 0),),
+    trials=tuple(Trial(kind, None) for kind in (Counter((3,)), *_adders(3, range(2, 9)))),
+    shared=((Counter((3,)), 0),),
     prices=_LUT4_PRICES,
-    blocks=((5, 1.0), (8, 1.0)),
+    blocks=((8, 1.0), (5, 1.0)),
     bit=0.6,
     carries=Carries(bits=1, luts=1, ends=False, alone=False, sums=True),
 )
@@ -173,11 +181,11 @@ ECP5 = Target(
     lut_inputs=4,
     trials=(
         Trial(ParityChain()),
-        Trial(Counter(3)),
+        Trial(Counter((3,))),
         *(Trial(kind, most=1) for kind in _adders(3, range(4, 9, 2))),
         *(Trial(kind, most=1) for kind in _adders(2, range(5, 10, 2))),
     ),
-    shared=((ParityChain(), 0), (Counter(3), 0)),
+    shared=((ParityChain(), 0), (Counter((3,)), 0)),
     prices=_LUT4_PRICES,
     blocks=_LUT4_BLOCKS,
     bit=1.0,

@@ -26,7 +26,7 @@ from bnn2hw.plan.counters import Adder, Counter, Kind, ParityChain
 from bnn2hw.plan.near_rows import near_rows
 from bnn2hw.plan.netlist import BitOutput, Netlist, SumOutput
 from bnn2hw.plan.readout import live_channels
-from bnn2hw.plan.rowtree import rowtree_netlist
+from bnn2hw.plan.rowtree import EFFORTS, rowtree_netlist
 from bnn2hw.plan.shared_counters import shared_counters
 from bnn2hw.plan.targets import TARGETS
 from tests.plan.strategies import conv_layers, dense, dense_layers, random_bits, vector
@@ -36,13 +36,17 @@ CASES = st.one_of(dense_layers(), conv_layers())
 
 def kinds() -> set[Kind]:
     ends = {
-        Counter(low, high, constant, 1)
-        for low, high, constant in product(range(1, 7), range(6), (0, 1))
-        if low + high <= 6 and low + 2 * high + constant > 1
+        Counter(reads, constant, drop)
+        for size in (1, 2, 3)
+        for reads in product(range(7), repeat=size)
+        for drop in range(max(size - 1, 1), size + 1)
+        for constant in range(1 << drop)
+        if reads[0] and reads[-1] and sum(reads) <= 6
+        if sum(bits << column for column, bits in enumerate(reads)) + constant >= 1 << drop
     }
     full = {trial.kind for target in TARGETS.values() for trial in target.trials}
     adders = {Adder((3, 2, 1, 2), 4), Adder((2, 0, 1), 7, 3), Adder((3, 2, 2), 0, 3)}
-    return {*ends, *full, *adders, Counter(2, constant=1), ParityChain(1)}
+    return {*ends, *full, *adders, Counter((2,), constant=1), ParityChain(1)}
 
 
 @pytest.mark.parametrize("kind", sorted(kinds(), key=repr), ids=repr)
@@ -67,10 +71,13 @@ def test_counters_write_the_sum_of_what_they_read(kind: Kind) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Counter(0),
-        lambda: Counter(5, 2),
-        lambda: Counter(3, constant=2),
-        lambda: Counter(1, 0, 0, 2),
+        lambda: Counter(()),
+        lambda: Counter((0,)),
+        lambda: Counter((5, 2)),
+        lambda: Counter((3, 0)),
+        lambda: Counter((3,), constant=2),
+        lambda: Counter((1,), 0, 1),
+        lambda: Counter((4,), 0, 2),
         lambda: Adder((4, 2)),
         lambda: Adder((2, 2), 1, 1),
         lambda: Adder((2, 2), 4),
@@ -217,6 +224,29 @@ def test_levels_are_part_of_the_cost() -> None:
     assert max(rowtree_netlist(layer, vector(256)).levels) <= 12
 
 
+def test_columns_are_ended_together_and_signs_put_right() -> None:
+    layer = dense(random_bits(24, 300), Threshold.at_least(np.arange(24)))
+    netlist = rowtree_netlist(layer, vector(300))
+    prove_netlist(layer, vector(300), netlist)
+    assert any(cell.kind is not None and cell.kind.drop > 1 for cell in netlist.cells)
+    # rows that add twice a column do so by a bit of the patch itself, of weight 2
+    assert any(
+        literal >> 1 < 300
+        for output in netlist.outputs
+        if isinstance(output, BitOutput)
+        for literal in output.heap[1]
+    )
+
+
+def test_more_effort_gives_no_larger_netlist() -> None:
+    layer = dense(random_bits(16, 100), Threshold.at_least(np.zeros(16, int)))
+    found = [rowtree_netlist(layer, vector(100), "lut6", effort) for effort in EFFORTS]
+    for netlist in found:
+        prove_netlist(layer, vector(100), netlist)
+    fast, usual, thorough = (netlist.luts for netlist in found)
+    assert thorough < usual < fast
+
+
 def test_rows_that_are_near_one_another_form_trees() -> None:
     distance = np.array([[0, 2, 9, 9], [2, 0, 1, 9], [9, 1, 0, 9], [9, 9, 9, 0]], dtype=np.int32)
     assert near_rows(distance, 2, 1).tolist() == [1, -1, 1, -1]
@@ -229,7 +259,11 @@ def test_rows_that_are_near_one_another_form_trees() -> None:
 
 @pytest.mark.parametrize(
     "kinds",
-    [((Counter(6), 0), (Counter(5), 0)), ((ParityChain(), 0), (Counter(3), 0)), ((Counter(6), 2),)],
+    [
+        ((Counter((6,)), 0), (Counter((5,)), 0)),
+        ((ParityChain(), 0), (Counter((3,)), 0)),
+        ((Counter((6,)), 2),),
+    ],
 )
 def test_shared_counters_have_few_wrong_signs(kinds: tuple[tuple[Kind, int], ...]) -> None:
     negative = random_bits(16, 300).astype(np.bool_)
@@ -276,12 +310,24 @@ def table_off_by_one(netlist: Netlist) -> None:
 
 def dropped_bit_that_mattered(netlist: Netlist) -> None:
     """Let a counter of a comparison write carries alone, with the wrong constant."""
-    output = next(o for o in netlist.outputs if isinstance(o, BitOutput) and o.steps[0])
-    number = output.steps[0][-1]
+    output = netlist.outputs[0]
+    assert isinstance(output, BitOutput)
+    number = next(numbers[-1] for numbers in output.steps if numbers)
     cell = netlist.cells[number]
-    assert isinstance(cell.kind, Counter)
-    kind = replace(cell.kind, constant=1 - cell.kind.constant, drop=1)
+    assert isinstance(cell.kind, Counter) and cell.kind.drop
+    kind = replace(cell.kind, constant=cell.kind.constant ^ 1)
     netlist.cells[number] = replace(cell, kind=kind)
+
+
+def ends_a_column_too_many(netlist: Netlist) -> None:
+    """Let a counter that ends a column, and reads bits of the next one, end that too."""
+    number, kind = next(
+        (k, cell.kind)
+        for k, cell in enumerate(netlist.cells)
+        if isinstance(cell.kind, Counter) and 0 < cell.kind.drop < len(cell.kind.reads)
+    )
+    kind = replace(kind, drop=kind.drop + 1)
+    netlist.cells[number] = replace(netlist.cells[number], kind=kind)
 
 
 def level_off_by_one(netlist: Netlist) -> None:
@@ -316,6 +362,7 @@ MUTANTS = [
     other_input,
     table_off_by_one,
     dropped_bit_that_mattered,
+    ends_a_column_too_many,
     level_off_by_one,
     inverted_output,
     one_column_too_many,

@@ -130,7 +130,7 @@ def test_the_cells_of_a_family_answer_as_the_layer_does(family: str, tmp_path: P
 
 
 def table_off_by_one(netlist: Netlist) -> None:
-    kind = Counter(6)
+    kind = Counter((6,))
     first, *others = kind.tables
     vars(kind)["tables"] = (first ^ 1 << 21, *others)
     netlist.cells = [
@@ -142,11 +142,11 @@ def dropped_bit_that_mattered(netlist: Netlist) -> None:
     """Let the bit of weight 1 that a comparison needs be another one."""
     output = netlist.outputs[0]
     assert isinstance(output, BitOutput)
-    number = output.steps[0][-1]
+    number = next(numbers[-1] for numbers in output.steps if numbers)
     cell = netlist.cells[number]
     kind = cell.kind
     assert isinstance(kind, Counter) and kind.drop
-    changed = Counter(kind.low, kind.high, 1 - kind.constant, 1)
+    changed = Counter(kind.reads, kind.constant ^ 1, kind.drop)
     if changed.outputs == kind.outputs:
         netlist.cells[number] = replace(cell, kind=changed)
     else:
