@@ -13,7 +13,7 @@ __all__ = ["add_comparison", "put"]
 
 
 # What a counter costs that the next one waits for: least tables first, then fewer levels.
-_STEPS = (0.0, 0.3, 1.0)
+_STEPS = (0.0, 0.5, 1.5, 4.0)
 
 
 def add_comparison(netlist: Netlist, heap: Heap, level: int, most: int | None = None) -> BitOutput:

@@ -151,7 +151,7 @@ def applied(heights: Heights, kind: Kind) -> Heights:
 
 
 @cache
-def compression_moves(target: Target, heights: Heights, price: float) -> Moves:
+def compression_moves(target: Target, heights: Heights, price: float, late: float = 0.0) -> Moves:
     """Return the moves that make the cost and ``price`` times the bits left over least.
 
     Parameters
@@ -162,11 +162,16 @@ def compression_moves(target: Target, heights: Heights, price: float) -> Moves:
         Bits of each column, lowest first.
     price
         What a bit which stays costs those who use the heap.
+    late
+        What a column costs more where counters read carries of the column below, and so wait for
+        it.
     """
     states: dict[Heights, Moves] = {heights: Moves(0, ())}
     best: Moves | None = None
     rest = min(price, target.bit * 1.8) * 0.75
+    early = iter(heights)
     while states:
+        first = next(early, 0)
         ways: list[tuple[float, float, Heights, tuple[Kind, ...], Moves]] = []
         for columns, moves in states.items():
             if not columns:
@@ -174,6 +179,8 @@ def compression_moves(target: Target, heights: Heights, price: float) -> Moves:
                 continue
             for cost, after, kinds in _counted(target, columns):
                 total = moves.cost + cost + price * after[0]
+                if late and kinds and sum(kind.reads[0] - 1 for kind in kinds) >= first:
+                    total += late
                 ways.append((total + rest * sum(after[1:]), total, after, kinds, moves))
         ways.sort(key=lambda way: (way[0], way[2]))
         states = {}

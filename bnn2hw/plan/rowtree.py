@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product, zip_longest
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +55,15 @@ _EFFORT_FACTORS = (0.9, 1.0, 1.1, 1.25)
 # Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
 # in a row after one of a block.
 _NEAR = ((16, 2), (5, 2), (5, 4))
-# Factors of the prices that are tried on a block which has too many levels: of those searched for,
-# on the rows that are too deep, then of those to start with.
-_SEARCHED_FACTORS = (1.0, 1.03, 0.97, 1.07, 0.93, 1.12, 0.88)
-_START_FACTORS = (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5)
+# Of a block that is too deep: factors of the prices, and what columns cost that wait for carries.
+# First of the prices searched for, on the rows that are too deep; then of those to start with.
+_SEARCHED_TRIES = (
+    (1.0, 0.0), (1.0, 0.2), (1.0, 0.4), (0.97, 0.0), (1.03, 0.0), (0.97, 0.2), (1.03, 0.2),
+    (0.93, 0.0), (1.07, 0.0), (0.93, 0.4), (1.07, 0.4),
+)  # fmt: skip
+_START_TRIES = tuple((factor, 0.0) for factor in (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5))
+# How much larger the first that is not too deep may be than what is, to be taken at once.
+_ENOUGH = 1.004
 
 _Block = tuple[int, float]
 """Rows of a block, and a factor of the prices to start with."""
@@ -125,6 +131,16 @@ def _near_choices(layer: LinearLayer, source: Tensor) -> list[_Near]:
         least = distance[np.triu_indices(len(distance), 1)].min(initial=distance.size)
         most = max(most, rows.signs.shape[1] // max(int(least), 1))
     return [None, *(near for near in _NEAR if near[0] <= most)]
+
+
+class _Try(NamedTuple):
+    """How a block was planned: levels (no fewer than it may have), LUTs, number, and by what."""
+
+    levels: int
+    luts: int
+    number: int
+    prices: Mapping[HeapKey, float]
+    late: float
 
 
 class _Planner:
@@ -266,23 +282,22 @@ class _Planner:
         searched = self._prices.chosen(shape, twice)
         plain = replace(self._prices, search=False).chosen(shape, twice)
         deep: Collection[int] = ()
-        found: list[tuple[int, int, int, Mapping[HeapKey, float]]] = []
-        for prices, factor in (
-            *product([searched], _SEARCHED_FACTORS),
-            *product([plain], _START_FACTORS),
-        ):
-            if prices is plain and min(found)[0] <= self._most_levels:
+        found: list[_Try] = []
+        tries = (*product([searched], _SEARCHED_TRIES), *product([plain], _START_TRIES))
+        for prices, (factor, late) in tries:
+            if prices is plain and min(found).levels <= self._most_levels:
                 break
             tried = _scaled(prices, factor, deep if prices is searched else range(len(block)))
-            levels = self._split(rows, block, classes, 0, tried)
-            if max(levels) <= self._most_levels and not found:
+            levels = self._split(rows, block, classes, 0, tried, late)
+            luts = sum(netlist.target.luts(cell.kind) for cell in netlist.cells[start[0] :])
+            found.append(_Try(max(*levels, self._most_levels), luts, len(found), tried, late))
+            if max(levels) <= self._most_levels and luts <= _ENOUGH * found[0].luts:
                 return
             deep = deep or [row for row, one in enumerate(levels) if one > self._most_levels]
-            luts = sum(netlist.target.luts(cell.kind) for cell in netlist.cells[start[0] :])
-            found.append((max(*levels, self._most_levels), luts, len(found), tried))
             netlist.take_back(start)
             del self._outputs[outputs:]
-        self._split(rows, block, classes, 0, min(found)[3])
+        best = min(found)
+        self._split(rows, block, classes, 0, best.prices, best.late)
 
     def _split(
         self,
@@ -291,6 +306,7 @@ class _Planner:
         classes: _Classes,
         place: int,
         prices: Mapping[HeapKey, float],
+        late: float,
     ) -> list[int]:
         """Compress the classes of a block, and go on with its halves; a single row is put out.
 
@@ -308,7 +324,8 @@ class _Planner:
                 )
             ]
         classes = [
-            (pattern, self._compressed(heap, prices[place, pattern])) for pattern, heap in classes
+            (pattern, self._compressed(heap, prices[place, pattern], late))
+            for pattern, heap in classes
         ]
         levels = []
         for start, size in halves(len(block)):
@@ -318,13 +335,15 @@ class _Planner:
                 parts[part].append(complement(heap) if turned else heap)
             merged = [(pattern, _merged(heaps)) for pattern, heaps in parts.items()]
             part_rows = block[start : start + size]
-            levels += self._split(rows, part_rows, merged, place + start, prices)
+            levels += self._split(rows, part_rows, merged, place + start, prices, late)
         return levels
 
-    def _compressed(self, heap: Heap, price: float) -> Heap:
+    def _compressed(self, heap: Heap, price: float, late: float = 0.0) -> Heap:
         """Add counters to a heap as far as pays, the earliest bits first, and return the rest."""
         netlist = self._netlist
-        moves = compression_moves(netlist.target, tuple(len(column) for column in heap), price)
+        moves = compression_moves(
+            netlist.target, tuple(len(column) for column in heap), price, late
+        )
         held: defaultdict[int, list[int]] = defaultdict(list)
         for column, row in enumerate(heap):
             held[column] = list(row)
