@@ -103,6 +103,7 @@ def measure_target(case: str, target: str) -> None:
         return
     netlist = rowtree_netlist(*found, target)
     values = {"top": "top", "verilog": "top.v", "target": target, "tables": True}
+    values["levels"] = max(netlist.levels)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "results").mkdir()

@@ -89,7 +89,10 @@ class LayerFiles:
             "verilator.vlt": render("layer/verilator.vlt.j2", **values),
             "manifest.json": manifest_text("layer", self._manifest(hardware, values)),
         }
-        texts.update(synthesis_scripts(self.top, tables=isinstance(self.plan.graph, Netlist)))
+        levels = None
+        if isinstance(self.plan.graph, Netlist):
+            levels = self.pipeline or max(self.plan.graph.levels)
+        texts.update(synthesis_scripts(self.top, levels=levels))
         write_texts(directory, {**texts, **component_texts()})
         save(self.network, directory / "layer.npz")
 

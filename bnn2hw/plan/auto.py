@@ -25,6 +25,8 @@ from .subbit import subbit_graph
 __all__ = ["DEPTHS", "Candidate", "best", "candidates", "choose"]
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 12)
+# LUTs of a netlist beside those that an adder graph of equal estimate comes to.
+_NETLIST = 1.03
 
 _TREELESS = {"direct": direct_graph, "subbit": subbit_graph, "classes": classes_graph}
 
@@ -91,7 +93,12 @@ def best(found: Sequence[Candidate], target: str | None = None) -> Candidate:
     """Return the candidate that is chosen for a target, the first of equal ones."""
     if target is None:
         return min(found, key=lambda one: one.area_delay)
-    return min(found, key=lambda one: (one.cost.luts, one.cost.logic_levels))
+    return min(found, key=lambda one: (_expected(one), one.cost.logic_levels))
+
+
+def _expected(candidate: Candidate) -> float:
+    """Return estimated LUTs: mapping gains a little on adder graphs, nothing on a netlist."""
+    return candidate.cost.luts * (_NETLIST if candidate.plan.method == "rowtree" else 1.0)
 
 
 def choose(

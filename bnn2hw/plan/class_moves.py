@@ -76,7 +76,7 @@ def _class_costs(
     target: Target, held: NDArray[np.int64], counted: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return what each class costs with n columns, float64 (classes, n)."""
-    most = int(held.max()) + 8 * _TOGETHER
+    most = -(-(int(held.max()) + 2 * _TOGETHER) // 32) * 32  # few lengths, so that they are kept
     rows = {count: _costs(target, count, most) for count in set(counted.tolist())}
     return np.array([rows[count] for count in counted.tolist()])
 

@@ -18,7 +18,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product, zip_longest
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +45,8 @@ __all__ = ["EFFORT", "EFFORTS", "rowtree_netlist"]
 EFFORTS = (1, 2, 3)
 EFFORT = 2
 
-# Rows on which choices are compared, and weights up to which block sizes are on all rows.
-_SAMPLE = 128
+# Rows on which choices of near rows are compared, and weights up to which block sizes are.
+_SAMPLE = 64
 _COMPARED = 1 << 17
 # Channels up to which prices of bits are searched for: it takes about as long as all the rest.
 _SEARCHED = 256
@@ -61,8 +61,11 @@ _SEARCHED_TRIES = (
     (1.0, 0.0), (1.0, 0.2), (1.0, 0.4), (0.97, 0.0), (1.03, 0.0), (0.97, 0.2), (1.03, 0.2),
     (0.93, 0.0), (1.07, 0.0), (0.93, 0.4), (1.07, 0.4),
 )  # fmt: skip
-_START_TRIES = tuple((factor, 0.0) for factor in (1.0, 1.15, 0.85, 1.3, 0.7, 1.6, 0.5))
-# How much larger the first that is not too deep may be than what is, to be taken at once.
+_START_TRIES = (
+    (1.0, 0.0), (1.0, 0.2), (1.0, 0.4), (1.15, 0.0), (0.85, 0.0), (1.3, 0.0), (0.7, 0.0),
+    (1.6, 0.0), (0.5, 0.0),
+)  # fmt: skip
+# How much larger than the deep one a block of searched prices may be that is taken at once.
 _ENOUGH = 1.004
 
 _Block = tuple[int, float]
@@ -85,9 +88,9 @@ def rowtree_netlist(
     target
         One of :data:`.targets.TARGETS`: what counters there are and what they cost.
     effort
-        1: block sizes are compared on some rows, prices are not searched for. 2: prices are, and
-        small layers are planned with smaller and smaller blocks, as long as that gains. 3: all
-        layers are, with more trials, which takes ten times as long.
+        1: blocks are of one size, and prices are not searched for. 2: prices are, and small layers
+        are planned with smaller and smaller blocks, as long as that gains. 3: all layers are, with
+        more trials, which takes ten times as long.
 
     Raises
     ------
@@ -107,8 +110,7 @@ def rowtree_netlist(
         near = min(near, *others, key=lambda near: sampled(device.blocks[0], near))
     whole = effort > 2 or (effort == 2 and layer.channels * layer.patch_size() <= _COMPARED)
     if not whole:
-        block = min(device.blocks, key=lambda block: sampled(block, near))
-        return planned(block, near, effort == 2 and layer.channels <= _SEARCHED)
+        return planned(device.blocks[0], near, effort == 2 and layer.channels <= _SEARCHED)
     best: Netlist | None = None
     for size, price in device.blocks:
         factors = _EFFORT_FACTORS if effort > 2 else (1.0,)
@@ -280,14 +282,18 @@ class _Planner:
         twice = [len(self._twice[row]) for row in block]
         start, outputs = netlist.mark(), len(self._outputs)
         searched = self._prices.chosen(shape, twice)
-        plain = replace(self._prices, search=False).chosen(shape, twice)
+        plain = searched
+        if self._prices.search:
+            plain = replace(self._prices, search=False).chosen(shape, twice)
         deep: Collection[int] = ()
         found: list[_Try] = []
-        tries = (*product([searched], _SEARCHED_TRIES), *product([plain], _START_TRIES))
+        tries = [(plain, try_) for try_ in _START_TRIES]
+        if self._prices.search:
+            tries = [*((searched, try_) for try_ in _SEARCHED_TRIES), *tries]
         for prices, (factor, late) in tries:
-            if prices is plain and min(found).levels <= self._most_levels:
+            if prices is plain and found and min(found).levels <= self._most_levels:
                 break
-            tried = _scaled(prices, factor, deep if prices is searched else range(len(block)))
+            tried = _scaled(prices, factor, range(len(block)) if prices is plain else deep)
             levels = self._split(rows, block, classes, 0, tried, late)
             luts = sum(netlist.target.luts(cell.kind) for cell in netlist.cells[start[0] :])
             found.append(_Try(max(*levels, self._most_levels), luts, len(found), tried, late))

@@ -24,7 +24,7 @@ __all__ = ["SharedCounter", "shared_counters"]
 
 _CANDIDATE_LIMIT = 40_000
 # Pairs of blocks that are searched for counters of wrong signs.
-_PAIRS = 1000
+_PAIRS = 300
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import pytest
 from amaranth.lib import wiring
 
 import bnn2hw
-from bnn2hw.emit.templates import render
+from bnn2hw.emit.templates import synthesis_scripts, write_texts
 from bnn2hw.emit.verilog import to_rtlil, to_verilog
 from bnn2hw.gateware.core import LayerCore
 from bnn2hw.gateware.netlist import BitNetlist
@@ -33,12 +33,14 @@ def planned(target: str) -> Netlist:
     return rowtree_netlist(layer, vector(128), target)
 
 
-def counted(component: wiring.Component, target: str, folder: Path, tables: bool = True) -> int:
-    """Return the LUTs that Yosys counts."""
-    (folder / "results").mkdir(parents=True)
+def counted(
+    component: wiring.Component, target: str, folder: Path, levels: int | None = None
+) -> int:
+    """Return the LUTs that Yosys counts; ``levels`` are those of tables."""
+    write_texts(folder, synthesis_scripts("top", levels=levels))
+    (folder / "results").mkdir()
     (folder / "top.v").write_text(to_verilog(to_rtlil(component, "top")))
-    values = {"top": "top", "verilog": "top.v", "target": target, "tables": tables}
-    find_yosys().run(render(f"synth/{target}.ys.j2", **values), folder)
+    find_yosys().run((folder / "synth" / f"{target}.ys").read_text(), folder)
     found = json.loads((folder / "results" / f"{target}.json").read_text())
     sizes = {"lut4": 4, "lut6": 6}
     return count_cells(found["design"]["num_cells_by_type"], sizes.get(target, 0)).luts
@@ -48,14 +50,14 @@ def counted(component: wiring.Component, target: str, folder: Path, tables: bool
 @pytest.mark.parametrize("target", TARGETS)
 def test_yosys_counts_what_is_planned(target: str, tmp_path: Path) -> None:
     netlist = planned(target)
-    found = counted(BitNetlist(netlist), target, tmp_path)
+    found = counted(BitNetlist(netlist), target, tmp_path, max(netlist.levels))
     assert abs(found - netlist.luts) <= _TOLERANCE * found
 
 
 @pytest.mark.slow
 def test_wrong_costs_are_seen(tmp_path: Path) -> None:
     netlist = planned("ice40")
-    found = counted(BitNetlist(netlist), "ice40", tmp_path)
+    found = counted(BitNetlist(netlist), "ice40", tmp_path, max(netlist.levels))
     wrong = Carries(bits=1, luts=1, ends=True, alone=True, sums=True)
     netlist.target = replace(netlist.target, carries=wrong)
     assert abs(found - netlist.luts) > _TOLERANCE * found
@@ -73,8 +75,9 @@ def test_auto_chooses_within_three_percent_of_the_best(target: str, tmp_path: Pa
     for number, one in enumerate(found):
         if one is chosen or one.cost.luts < most:
             core = LayerCore(one.plan.graph, one.plan.readout, element_width=source.format.width)
-            tables = isinstance(one.plan.graph, Netlist)
-            luts[number] = counted(core, target, tmp_path / str(number), tables)
+            graph = one.plan.graph
+            levels = max(graph.levels) if isinstance(graph, Netlist) else None
+            luts[number] = counted(core, target, tmp_path / str(number), levels)
     assert len(luts) > 2
     assert luts[found.index(chosen)] <= 1.03 * min(luts.values())
 
