@@ -113,7 +113,8 @@ def generate(
         What the layers are for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``. A ``rowtree`` is made for
         it (lut6 if None), and ``auto`` weighs one where it is told; else adder graphs alone.
     effort
-        How long a ``rowtree`` is searched for: 1, 2 or 3, ten times as long each; 2 if None.
+        How long a ``rowtree`` is searched for: 1, 2 or 3 (:func:`.plan.rowtree.rowtree_netlist`);
+        2 if None.
     out
         The directory; ``build/NETWORK-LAYER...`` if None. An earlier build there is replaced.
     progress

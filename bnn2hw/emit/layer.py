@@ -10,8 +10,9 @@ from typing import Any
 from ..gateware.axi_stream import AxiStreamLayer
 from ..model import Bipolar, LinearLayer, Network, save
 from ..plan.layer_plan import LayerPlan
-from ..plan.netlist import Netlist
+from ..plan.netlist import BitOutput, Netlist
 from ..plan.outputs import BitReadout
+from ..plan.targets import LUT6
 from ..plan.text import dump
 from .manifest import manifest_text, versions
 from .names import class_name, top_name
@@ -89,10 +90,12 @@ class LayerFiles:
             "verilator.vlt": render("layer/verilator.vlt.j2", **values),
             "manifest.json": manifest_text("layer", self._manifest(hardware, values)),
         }
-        levels = None
-        if isinstance(self.plan.graph, Netlist):
-            levels = self.pipeline or max(self.plan.graph.levels)
-        texts.update(synthesis_scripts(self.top, levels=levels))
+        graph = self.plan.graph
+        texts.update(
+            synthesis_scripts(
+                self.top, tables=isinstance(graph, Netlist), levels=self._table_levels()
+            )
+        )
         write_texts(directory, {**texts, **component_texts()})
         save(self.network, directory / "layer.npz")
 
@@ -133,6 +136,16 @@ class LayerFiles:
             "readout_class": type(readout).__name__,
             "readout_fields": readout_fields(readout),
         }
+
+    def _table_levels(self) -> int:
+        """Return the tables of six inputs between registers; 0 where more than tables is built."""
+        graph = self.plan.graph
+        if not isinstance(graph, Netlist) or graph.target is not LUT6:
+            return 0
+        if not all(isinstance(output, BitOutput) for output in graph.outputs):
+            return 0  # additions follow
+        levels = max(graph.levels, default=0)
+        return min(self.pipeline or levels, levels)
 
     def _manifest(self, hardware: AxiStreamLayer, values: Mapping[str, Any]) -> dict[str, object]:
         kind = "bits" if isinstance(self.plan.readout, BitReadout) else "sums"

@@ -41,15 +41,13 @@ def synthesis_targets() -> list[str]:
     return sorted(name for name in found if not name.startswith("_"))
 
 
-def synthesis_scripts(top: str, *, levels: int | None = None) -> dict[str, str]:
+def synthesis_scripts(top: str, *, tables: bool = False, levels: int = 0) -> dict[str, str]:
     """Return the Yosys script of every target by file name, for a module and its Verilog.
 
-    ``levels`` are those between registers of a design that is lookup tables already, which
-    mapping should keep; None for others.
+    ``tables`` says that the design is lookup tables already, which mapping should keep;
+    ``levels`` are those of six inputs between registers, 0 for any number.
     """
-    values: dict[str, object] = {"top": top, "verilog": f"{top}.v", "tables": levels is not None}
-    if levels is not None:
-        values["levels"] = levels
+    values = {"top": top, "verilog": f"{top}.v", "tables": tables, "levels": levels}
     return {
         f"synth/{target}.ys": render(f"synth/{target}.ys.j2", target=target, **values)
         for target in synthesis_targets()

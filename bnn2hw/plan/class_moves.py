@@ -36,7 +36,7 @@ def moved_columns(
     codes
         int64 (columns,): classes (see :func:`.class_codes`) of the columns that may move.
     counted
-        int64 (classes,): counters of six columns that each class has got already.
+        int64 (classes,): counters of three bits that each class has got already.
     size
         Rows of the block.
     target

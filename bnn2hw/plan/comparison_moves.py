@@ -51,8 +51,8 @@ def comparison_moves(
 ) -> Moves:
     """Return the moves of least cost for ``sum + constant >= 2**top``.
 
-    The columns listed are ended one after the other; then few enough bits are left for one
-    table, or columns from ``top`` on, whose bits decide alone.
+    The columns listed are ended one after the other, or wait for one above; then few enough bits
+    are left for one table, or columns from ``top`` on, whose bits decide alone.
 
     Parameters
     ----------

@@ -89,8 +89,8 @@ class BitOutput:
         From 1 to the heap's total weight.
     steps
         For each column in turn, the numbers of its cells: counters of whole sums, then one that
-        writes carries alone and so ends the column, where more than one bit is left. An adder
-        ends several columns, and stands with the last of them.
+        writes carries alone and so ends the column, where more than one bit is left. A cell
+        that ends several columns stands with the last of them.
     joins
         Numbers of cells that OR bits which decide alone.
     last

@@ -59,7 +59,7 @@ def check_options(
             if method != "auto"
             else "without a target plan auto weighs no rowtree, which alone takes an effort",
             layer=layer,
-            remedy="leave the effort out, or choose the plan rowtree",
+            remedy="leave the effort out, or choose the plan rowtree and a target",
         )
     if max_depth is not None and max_depth < 1:
         raise UsageError(

@@ -50,7 +50,7 @@ _SAMPLE = 64
 _COMPARED = 1 << 17
 # Channels up to which prices of bits are searched for: it takes about as long as all the rest.
 _SEARCHED = 256
-# Factors of the prices that are tried with each block size where effort is no matter.
+# Factors of the prices that are tried with each block size with effort 3.
 _EFFORT_FACTORS = (0.9, 1.0, 1.1, 1.25)
 # Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
 # in a row after one of a block.
@@ -65,7 +65,7 @@ _START_TRIES = (
     (1.0, 0.0), (1.0, 0.2), (1.0, 0.4), (1.15, 0.0), (0.85, 0.0), (1.3, 0.0), (0.7, 0.0),
     (1.6, 0.0), (0.5, 0.0),
 )  # fmt: skip
-# How much larger than the deep one a block of searched prices may be that is taken at once.
+# How much larger than the first try another one may be that is taken at once.
 _ENOUGH = 1.004
 
 _Block = tuple[int, float]
@@ -88,9 +88,10 @@ def rowtree_netlist(
     target
         One of :data:`.targets.TARGETS`: what counters there are and what they cost.
     effort
-        1: blocks are of one size, and prices are not searched for. 2: prices are, and small layers
-        are planned with smaller and smaller blocks, as long as that gains. 3: all layers are, with
-        more trials, which takes ten times as long.
+        1: blocks are of one size, and prices are not searched for. 2: prices are for layers of up
+        to 256 channels, and those of up to 2**17 weights are planned with smaller and smaller
+        blocks, as long as that gains. 3: both for all layers, with more trials, which takes some
+        ten times as long.
 
     Raises
     ------
@@ -276,7 +277,10 @@ class _Planner:
         return tuple(columns)
 
     def _add_block(self, rows: DistinctRows, block: list[int], classes: _Classes) -> None:
-        """Add a block; where it is too deep, with the first other prices that make it less so."""
+        """Add a block; where it is too deep, the smallest try that is not, else the least deep.
+
+        The LUTs of a try are those of its cells, without inverters.
+        """
         netlist = self._netlist
         shape = {pattern: tuple(map(len, heap)) for pattern, heap in classes}
         twice = [len(self._twice[row]) for row in block]

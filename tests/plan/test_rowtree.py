@@ -238,13 +238,24 @@ def test_columns_are_ended_together_and_signs_put_right() -> None:
     )
 
 
-def test_more_effort_gives_no_larger_netlist() -> None:
+def test_more_effort_gives_a_smaller_netlist() -> None:
     layer = dense(random_bits(16, 100), Threshold.at_least(np.zeros(16, int)))
     found = [rowtree_netlist(layer, vector(100), "lut6", effort) for effort in EFFORTS]
     for netlist in found:
         prove_netlist(layer, vector(100), netlist)
     fast, usual, thorough = (netlist.luts for netlist in found)
     assert thorough < usual < fast
+
+
+def test_a_block_that_is_too_deep_is_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = dense(random_bits(16, 256), Threshold.at_least(np.zeros(16, int)))
+    depths = {}
+    for levels in (3.0, 1.3):
+        monkeypatch.setitem(TARGETS, "lut6", replace(TARGETS["lut6"], levels=levels))
+        netlist = rowtree_netlist(layer, vector(256))
+        prove_netlist(layer, vector(256), netlist)
+        depths[levels] = max(netlist.levels)
+    assert depths[1.3] < depths[3.0]
 
 
 def test_rows_that_are_near_one_another_form_trees() -> None:

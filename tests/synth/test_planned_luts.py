@@ -33,11 +33,9 @@ def planned(target: str) -> Netlist:
     return rowtree_netlist(layer, vector(128), target)
 
 
-def counted(
-    component: wiring.Component, target: str, folder: Path, levels: int | None = None
-) -> int:
-    """Return the LUTs that Yosys counts; ``levels`` are those of tables."""
-    write_texts(folder, synthesis_scripts("top", levels=levels))
+def counted(component: wiring.Component, target: str, folder: Path, levels: int = 0) -> int:
+    """Return the LUTs that Yosys counts; ``levels`` are those of a design of tables."""
+    write_texts(folder, synthesis_scripts("top", tables=levels > 0, levels=levels))
     (folder / "results").mkdir()
     (folder / "top.v").write_text(to_verilog(to_rtlil(component, "top")))
     find_yosys().run((folder / "synth" / f"{target}.ys").read_text(), folder)
@@ -76,7 +74,7 @@ def test_auto_chooses_within_three_percent_of_the_best(target: str, tmp_path: Pa
         if one is chosen or one.cost.luts < most:
             core = LayerCore(one.plan.graph, one.plan.readout, element_width=source.format.width)
             graph = one.plan.graph
-            levels = max(graph.levels) if isinstance(graph, Netlist) else None
+            levels = max(graph.levels) if isinstance(graph, Netlist) else 0
             luts[number] = counted(core, target, tmp_path / str(number), levels)
     assert len(luts) > 2
     assert luts[found.index(chosen)] <= 1.03 * min(luts.values())

@@ -31,6 +31,14 @@ LAYER: dict[str, object] = {
 }  # fmt: skip
 
 
+def test_levels_of_tables_are_kept() -> None:
+    scripts = synthesis_scripts("top", tables=True, levels=12)
+    assert "+&if,-D,3612,-W,300,-v" in scripts["synth/lut6.ys"]
+    assert all("-D" not in text for name, text in scripts.items() if name != "synth/lut6.ys")
+    for none in (synthesis_scripts("top", tables=True), synthesis_scripts("top")):
+        assert "-D" not in none["synth/lut6.ys"]
+
+
 def layer_directory(folder: Path, verilog: str) -> Path:
     """Return a layer's directory as a build has it, with the scripts of all targets."""
     top = "small"
