@@ -52,6 +52,8 @@ _COMPARED = 1 << 17
 _SEARCHED = 256
 # Factors of the prices that are tried with each block size with effort 3.
 _EFFORT_FACTORS = (0.9, 1.0, 1.1, 1.25)
+# What a level too many counts, in parts of the LUTs.
+_DEEP = 1.05
 # Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
 # in a row after one of a block.
 _NEAR = ((16, 2), (5, 2), (5, 4))
@@ -103,9 +105,13 @@ def rowtree_netlist(
     def planned(block: _Block, near: _Near, search: bool, most: int | None = None) -> Netlist:
         return _Planner(layer, source, device, block, near, search, effort > 2).build(most)
 
-    def sampled(block: _Block, near: _Near) -> int:
-        return planned(block, near, False, _SAMPLE).luts
+    def cost(netlist: Netlist) -> float:
+        return netlist.luts * _DEEP ** (max([*netlist.levels, most]) - most)
 
+    def sampled(block: _Block, near: _Near) -> float:
+        return cost(planned(block, near, False, _SAMPLE))
+
+    most = _most_levels(layer, source, device)
     near, *others = _near_choices(layer, source)
     if others:
         near = min(near, *others, key=lambda near: sampled(device.blocks[0], near))
@@ -115,15 +121,18 @@ def rowtree_netlist(
     best: Netlist | None = None
     for size, price in device.blocks:
         factors = _EFFORT_FACTORS if effort > 2 else (1.0,)
-        found = min(
-            (planned((size, price * factor), near, True) for factor in factors),
-            key=lambda netlist: netlist.luts,
-        )
-        if best is not None and found.luts >= best.luts:
+        found = min((planned((size, price * factor), near, True) for factor in factors), key=cost)
+        if best is not None and cost(found) >= cost(best):
             break
         best = found
     assert best is not None
     return best
+
+
+def _most_levels(layer: LinearLayer, source: Tensor, target: Target) -> int:
+    """Return the levels that an output may have."""
+    weight = int(np.abs(bit_form(layer, source).matrix).sum(axis=1).max(initial=2))
+    return math.ceil(target.levels * math.log2(weight))
 
 
 def _near_choices(layer: LinearLayer, source: Tensor) -> list[_Near]:
@@ -168,8 +177,7 @@ class _Planner:
         self._prices = HeapPrices(target, self._price, search)
         self._element = source.format.width
         self._forms = bit_form(layer, source)
-        self._weight = int(np.abs(self._forms.matrix).sum(axis=1).max(initial=2))
-        self._most_levels = math.ceil(target.levels * math.log2(self._weight))
+        self._most_levels = _most_levels(layer, source, target)
         self._thresholds = single_thresholds(layer, source)
         self._netlist = Netlist(layer.patch_size() * self._element, target)
         self._outputs: list[BitOutput | SumOutput] = []
