@@ -151,8 +151,8 @@ def _table_ways(
     """Yield counters that end a column and those that wait, and its joining them."""
     bits = (*(height for height, _ in waiting), heights[0])
     room = target.lut_inputs - sum(bits)
-    if room < 0 or not heights[0]:
-        return
+    if room < 0 or not heights[0] or (waiting and target.carries is not None):
+        return  # carries end several columns
     waits = (*waiting, (heights[0], constant))
     number = sum(one << column for column, (_, one) in enumerate(waits))
     above = heights[1] if len(heights) > 1 else 0
@@ -160,7 +160,7 @@ def _table_ways(
         if sum(bits) + high > 1:
             last = Counter((*bits, high) if high else bits, number, len(bits))
             yield _Way(target.cost(last), _written(heights, last, high), (), (last,))
-    if room and bits[0] > 1:
+    if room and bits[0] > 1 and target.carries is None:
         yield _Way(0, _above(heights), waits, ())
 
 
