@@ -4,7 +4,7 @@ Beyond the tree of blocks: inside a class it is free which columns a counter tak
 as it reads lie in one class of a block and in one class of another block too, with the same signs
 up to complement, one counter serves both. A few of its weights may even have the wrong sign: the
 row adds twice the right one. Choosing such sets without overlap is a packing problem; a greedy
-pass, the columns with the fewest other uses first, comes close to its bound.
+pass, the columns with the fewest other uses first, finds most of what annealing does.
 """
 
 from __future__ import annotations
