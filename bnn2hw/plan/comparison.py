@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 from .comparison_moves import comparison_moves
-from .counters import Adder, Kind
+from .heap_cells import finish, put
 from .heap_moves import Moves
 from .netlist import BitOutput, Heap, Netlist, complement, frame, total_weight
+from .quick_comparison import add_quick_comparison
 
-__all__ = ["add_comparison", "put"]
+__all__ = ["add_comparison"]
 
 
-# What a counter costs that the next one waits for: least tables first, then fewer levels.
-_STEPS = (0.0, 0.5, 1.5, 4.0)
+# What a counter costs that the next one waits for: fewer levels for more tables.
+_STEPS = (0.5, 1.5, 4.0)
+# Levels before the last one from which on upper columns are counted meanwhile.
+_MEANWHILE = range(1, 8)
+
+
+class _Form(Protocol):
+    """A way to add the cells of a comparison."""
+
+    def __call__(self, netlist: Netlist, heap: Heap, level: int) -> BitOutput: ...
 
 
 def add_comparison(netlist: Netlist, heap: Heap, level: int, most: int | None = None) -> BitOutput:
@@ -29,36 +42,63 @@ def add_comparison(netlist: Netlist, heap: Heap, level: int, most: int | None = 
     heap, level
         The sum, and a level from 1 to its total weight.
     most
-        Levels that it may have; where it has more, forms of fewer levels are tried.
+        Levels that it may have; where it has more, the cheapest of the forms of fewer levels is
+        taken that has not, or the one of the fewest levels.
     """
+    turned = sorted((False, True), key=lambda one: _cost(netlist, *_read(heap, level, one)))
     start = netlist.mark()
-    least = None
-    for step in _STEPS:
-        for turned in sorted(
-            (False, True), key=lambda one: _moves(netlist, heap, level, one, step).cost
-        ):
-            output = _added(netlist, heap, level, turned, step)
-            levels = netlist.levels[netlist.cells[output.last].first]
-            if most is None or levels <= most:
-                return output
-            if least is None or levels < least[0]:
-                least = levels, turned, step
+    for one in turned:
+        output = _add(netlist, heap, level, _by_moves, one)
+        if most is None or _levels(netlist, output) <= most:
+            return output
+        netlist.take_back(start)
+    assert most is not None
+    best: tuple[int, int, _Form, bool] | None = None
+    for form in _forms(most):
+        for one in turned:
+            levels = max(_levels(netlist, _add(netlist, heap, level, form, one)), most)
+            luts = sum(netlist.target.cost(cell.kind) for cell in netlist.cells[start[0] :])
             netlist.take_back(start)
-    assert least is not None
-    return _added(netlist, heap, level, *least[1:])
+            if best is None or (levels, luts) < best[:2]:
+                best = levels, luts, form, one
+    assert best is not None
+    return _add(netlist, heap, level, *best[2:])
 
 
-def _moves(netlist: Netlist, heap: Heap, level: int, turned: bool, step: float) -> Moves:
-    if turned:
-        level = total_weight(heap) - level + 1
+def _forms(most: int) -> Iterator[_Form]:
+    """Yield ways to add a comparison that may have fewer levels, and more tables."""
+    yield _by_moves
+    for step in _STEPS:
+        yield partial(_by_moves, step=step)
+    for last in _MEANWHILE:
+        yield partial(add_quick_comparison, meanwhile=most - last)
+
+
+def _levels(netlist: Netlist, output: BitOutput) -> int:
+    return netlist.levels[netlist.cells[output.last].first]
+
+
+def _read(heap: Heap, level: int, turned: bool) -> tuple[Heap, int]:
+    """Return a heap and its level, inverted or as they are."""
+    return (complement(heap), total_weight(heap) - level + 1) if turned else (heap, level)
+
+
+def _add(netlist: Netlist, heap: Heap, level: int, form: _Form, turned: bool) -> BitOutput:
+    return replace(form(netlist, *_read(heap, level, turned)), inverted=turned)
+
+
+def _cost(netlist: Netlist, heap: Heap, level: int) -> float:
+    return _moves(netlist, heap, level, 0.0).cost
+
+
+def _moves(netlist: Netlist, heap: Heap, level: int, step: float) -> Moves:
     heights = tuple(len(column) for column in heap)
     return comparison_moves(netlist.target, heights, *frame(level), step)
 
 
-def _added(netlist: Netlist, heap: Heap, level: int, turned: bool, step: float) -> BitOutput:
-    moves = _moves(netlist, heap, level, turned, step)
-    if turned:
-        heap, level = complement(heap), total_weight(heap) - level + 1
+def _by_moves(netlist: Netlist, heap: Heap, level: int, step: float = 0.0) -> BitOutput:
+    """Add the cells of the moves of least cost."""
+    moves = _moves(netlist, heap, level, step)
     top, constant = frame(level)
     held: defaultdict[int, list[int]] = defaultdict(list)
     for column, row in enumerate(heap):
@@ -78,69 +118,5 @@ def _added(netlist: Netlist, heap: Heap, level: int, turned: bool, step: float) 
         if lowest == column and len(held[column]) < 2:
             held[column + 1] += held[column] if constant >> column & 1 else []
             held[column], lowest = [], column + 1
-    joins, final = _finish(netlist, held, len(steps), top, constant)
-    return BitOutput(0, heap, level, tuple(steps), joins, final, turned)
-
-
-def put(netlist: Netlist, held: defaultdict[int, list[int]], column: int, kind: Kind) -> None:
-    """Put a counter on a column of literals: it takes those that are there first.
-
-    An adder takes those that are inverted like most of its column.
-    """
-    inverted = _mostly_inverted(held[column])
-    literals = [
-        literal
-        for place, bits in enumerate(kind.reads)
-        for literal in (
-            _alike(netlist, held[column + place], bits, inverted)
-            if isinstance(kind, Adder)
-            else earliest(netlist, held[column + place], bits)
-        )
-    ]
-    turned = isinstance(kind, Adder) and kind.self_dual and _mostly_inverted(literals)
-    written = netlist.add(kind, [literal ^ turned for literal in literals])
-    for place, literal in zip(kind.places, written, strict=True):
-        held[column + place].append(literal ^ turned)
-
-
-def _mostly_inverted(literals: list[int]) -> bool:
-    return 2 * sum(literal & 1 for literal in literals) > len(literals)
-
-
-def _alike(netlist: Netlist, literals: list[int], count: int, inverted: bool) -> list[int]:
-    """Remove and return literals, first of all those that are inverted, or those that are not."""
-    literals.sort(key=lambda one: (one & 1 != inverted, netlist.levels[one >> 1], one))
-    taken, literals[:] = literals[:count], literals[count:]
-    return taken
-
-
-def earliest(netlist: Netlist, literals: list[int], count: int) -> list[int]:
-    """Remove and return the literals that are there first."""
-    literals.sort(key=lambda literal: (netlist.levels[literal >> 1], literal))
-    taken, literals[:] = literals[:count], literals[count:]
-    return taken
-
-
-def _finish(
-    netlist: Netlist, held: defaultdict[int, list[int]], ended: int, top: int, constant: int
-) -> tuple[tuple[int, ...], int]:
-    """Add the last cells over what is left; return the numbers of ORs, and of the last one."""
-    joins, inputs = [], netlist.target.lut_inputs
-    while sum(len(literals) for literals in held.values()) > inputs:
-        many = [literal for column in sorted(held) for literal in held[column]]
-        assert all(column >= top for column, literals in held.items() if literals)
-        taken = earliest(netlist, many, min(inputs, len(many) - inputs + 1))
-        for literals in held.values():
-            literals[:] = [literal for literal in literals if literal not in taken]
-        joins.append(len(netlist.cells))
-        held[top] += netlist.add(None, taken, (1 << (1 << len(taken))) - 2)
-    rest = [(column, literal) for column in sorted(held) for literal in held[column]]
-    constant = constant >> ended << ended
-    table = sum(
-        1 << word
-        for word in range(1 << len(rest))
-        if constant + sum(1 << c for k, (c, _) in enumerate(rest) if word >> k & 1) >= 1 << top
-    )
-    number = len(netlist.cells)
-    netlist.add(None, [literal for _, literal in rest], table)
-    return tuple(joins), number
+    joins, last = finish(netlist, held, lowest, top, constant)
+    return BitOutput(0, heap, level, tuple(steps), joins, last, inverted=False)

@@ -188,8 +188,9 @@ def _adder_ways(
     if not fits or waits[0][0] < 2:
         return
     yield _Way(cost, _above(heights), waits, kinds)
-    if len(waits) > 1:
-        number = sum(one << column for column, (_, one) in enumerate(waits))
+    number = sum(one << column for column, (_, one) in enumerate(waits))
+    most = number + sum(bits << column for column, (bits, _) in enumerate(waits))
+    if len(waits) > 1 and most >> len(waits):
         adder = Adder(tuple(bits for bits, _ in waits), number, len(waits))
         yield _Way(cost + target.cost(adder), _above(heights, 1), (), (*kinds, adder))
 

@@ -90,7 +90,7 @@ class BitOutput:
     steps
         For each column in turn, the numbers of its cells: counters of whole sums, then one that
         writes carries alone and so ends the column, where more than one bit is left. A cell
-        that ends several columns stands with the last of them.
+        that ends several columns stands with the last of them. The last columns need not end.
     joins
         Numbers of cells that OR bits which decide alone.
     last
@@ -312,8 +312,8 @@ class Netlist:
             if lowest == column and len(held[column]) < 2:  # (bit + 1) >> 1 is the bit
                 held[column + 1] += held[column] if constant >> column & 1 else []
                 held[column], lowest = [], column + 1
-        if lowest != len(output.steps) or lowest > top:
-            raise ValueError(f"column {lowest} of a comparison does not end as it should")
+        if lowest > top:
+            raise ValueError(f"a comparison ends column {lowest - 1}, which decides alone")
         rest = [(k, literal) for k, literals in enumerate(held) for literal in literals]
         for number in output.joins:
             rest = self._replay_join(rest, number, top)

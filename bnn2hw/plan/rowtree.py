@@ -28,8 +28,9 @@ from ..model.formats import Tensor
 from ..model.layers import LinearLayer
 from .bit_form import bit_form
 from .class_moves import moved_columns
-from .comparison import add_comparison, put
+from .comparison import add_comparison
 from .counters import Kind
+from .heap_cells import put
 from .heap_moves import compression_moves
 from .heap_prices import HeapKey, HeapPrices, halves, turned_part
 from .near_rows import near_rows
