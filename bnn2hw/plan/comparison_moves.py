@@ -13,15 +13,19 @@ from typing import NamedTuple
 
 from .counters import Adder, Counter, Kind, ParityChain
 from .heap_moves import Heights, Moves, applied, beam, counted, placed_on, trimmed
-from .targets import Target, Trial
+from .targets import Target
 
 __all__ = ["comparison_moves"]
 
 # Ways to end a column that are followed, and of those that let it wait.
 _WAYS = 8
 
+_HALF, _CHAIN = Counter((2,), constant=1), ParityChain(1)
+
 _Waiting = tuple[tuple[int, int], ...]
 """Bits and constant of columns that wait for a counter that ends them."""
+_ColumnWay = tuple[int, Heights, _Waiting, tuple[Kind, ...]]
+"""What is done with a column: tables, heights above that are left, what waits, and counters."""
 
 
 class _Comparing(NamedTuple):
@@ -42,7 +46,7 @@ class _Way(NamedTuple):
     left: Heights
     waiting: _Waiting
     kinds: tuple[Kind, ...]
-    bits: int = 0
+    bits: int
 
 
 @cache
@@ -94,6 +98,8 @@ def comparison_moves(
                 if key not in states:
                     states[key] = Moves(cost, (*moves.columns, way.kinds))
                     room[bool(way.waiting)] -= 1
+            elif not any(room):
+                break
         column += 1
     assert best is not None
     return best
@@ -112,18 +118,13 @@ def _ways(target: Target, heights: Heights, waiting: _Waiting, constant: int) ->
     """
     found: dict[tuple[Heights, _Waiting], _Way] = {}
     for cost, columns, kinds in counted(target, heights or (0,)):
-        for way in _column_ways(target, columns, waiting, constant):
-            whole = way._replace(cost=cost + way.cost, kinds=(*kinds, *way.kinds))
-            key = way.left, way.waiting
-            if key not in found or whole.cost < found[key].cost:
-                found[key] = whole
-
+        for own, left, below, last in _column_ways(target, columns, waiting, constant):
+            key = left, below
+            if key not in found or cost + own < found[key].cost:
+                bits = sum(left) + sum(bits for bits, _ in below)
+                found[key] = _Way(cost + own, left, below, (*kinds, *last), bits)
     ranked = sorted(
-        (
-            way._replace(bits=sum(way.left) + sum(bits for bits, _ in way.waiting))
-            for way in found.values()
-        ),
-        key=lambda way: (way.cost + target.bit * way.bits, way.left, way.waiting),
+        found.values(), key=lambda way: (way.cost + target.bit * way.bits, way.left, way.waiting)
     )
     ends = [way for way in ranked if not way.waiting]
     waits = [way for way in ranked if way.waiting]
@@ -132,14 +133,12 @@ def _ways(target: Target, heights: Heights, waiting: _Waiting, constant: int) ->
 
 def _column_ways(
     target: Target, heights: Heights, waiting: _Waiting, constant: int
-) -> Iterator[_Way]:
+) -> Iterator[_ColumnWay]:
     """Yield what can be done with a column once full counters are on it."""
     if not waiting and heights[0] < 2:
-        yield _Way(0, _above(heights, heights[0] & constant), (), ())
-    if not waiting and heights[0] == 7 and not constant:
-        chain = ParityChain(1)
-        if Trial(ParityChain()) in target.trials:
-            yield _Way(target.cost(chain), applied(heights, chain)[1:], (), (chain,))
+        yield 0, _above(heights, heights[0] & constant), (), ()
+    if not waiting and heights[0] == 7 and not constant and target.chains:
+        yield target.cost(_CHAIN), applied(heights, _CHAIN)[1:], (), (_CHAIN,)
     yield from _table_ways(target, heights, waiting, constant)
     if target.carries is not None:
         yield from _adder_ways(target, heights, waiting, constant)
@@ -147,7 +146,7 @@ def _column_ways(
 
 def _table_ways(
     target: Target, heights: Heights, waiting: _Waiting, constant: int
-) -> Iterator[_Way]:
+) -> Iterator[_ColumnWay]:
     """Yield counters that end a column and those that wait, and its joining them."""
     bits = (*(height for height, _ in waiting), heights[0])
     room = target.lut_inputs - sum(bits)
@@ -158,10 +157,10 @@ def _table_ways(
     above = heights[1] if len(heights) > 1 else 0
     for high in range(min(room, above) + 1):
         if sum(bits) + high > 1:
-            last = Counter((*bits, high) if high else bits, number, len(bits))
-            yield _Way(target.cost(last), _written(heights, last, high), (), (last,))
+            last = _ending((*bits, high) if high else bits, number, len(bits))
+            yield target.cost(last), _written(heights, last, high), (), (last,)
     if room and bits[0] > 1 and target.carries is None:
-        yield _Way(0, _above(heights), waits, ())
+        yield 0, _above(heights), waits, ()
 
 
 def _written(heights: Heights, last: Counter, high: int) -> Heights:
@@ -175,24 +174,33 @@ def _written(heights: Heights, last: Counter, high: int) -> Heights:
 
 def _adder_ways(
     target: Target, heights: Heights, waiting: _Waiting, constant: int
-) -> Iterator[_Way]:
+) -> Iterator[_ColumnWay]:
     """Yield a column's joining the columns that wait for an adder, and the adder over them."""
     cost: int = 0
     kinds: tuple[Kind, ...] = ()
     if constant and heights[0] == 2 and waiting:
-        half = Counter((2,), constant=1)
-        cost, heights, kinds = target.cost(half), applied(heights, half), (half,)
+        cost, heights, kinds = target.cost(_HALF), applied(heights, _HALF), (_HALF,)
         constant = 0
     waits = (*waiting, (heights[0], constant))
     fits = all(bits + one <= (2 if column else 3) for column, (bits, one) in enumerate(waits))
     if not fits or waits[0][0] < 2:
         return
-    yield _Way(cost, _above(heights), waits, kinds)
+    yield cost, _above(heights), waits, kinds
     number = sum(one << column for column, (_, one) in enumerate(waits))
     most = number + sum(bits << column for column, (bits, _) in enumerate(waits))
     if len(waits) > 1 and most >> len(waits):
-        adder = Adder(tuple(bits for bits, _ in waits), number, len(waits))
-        yield _Way(cost + target.cost(adder), _above(heights, 1), (), (*kinds, adder))
+        adder = _adder(tuple(bits for bits, _ in waits), number)
+        yield cost + target.cost(adder), _above(heights, 1), (), (*kinds, adder)
+
+
+@cache
+def _ending(reads: tuple[int, ...], constant: int, drop: int) -> Counter:
+    return Counter(reads, constant, drop)
+
+
+@cache
+def _adder(reads: tuple[int, ...], constant: int) -> Adder:
+    return Adder(reads, constant, len(reads))
 
 
 def _above(heights: Heights, carry: int = 0) -> Heights:

@@ -48,7 +48,16 @@ class Kind:
         """Return the column of each bit that it reads, in the order of reading."""
         return tuple(column for column, bits in enumerate(self.reads) for _ in range(bits))
 
-    @property
+    @cached_property
+    def takes(self) -> tuple[tuple[int, int, int], ...]:
+        """Return each column that it reads, the bits, and how many of them it writes back."""
+        return tuple(
+            (column, bits, int(column in self.places))
+            for column, bits in enumerate(self.reads)
+            if bits
+        )
+
+    @cached_property
     def inputs(self) -> int:
         """Return the number of bits that it reads."""
         return sum(self.reads)

@@ -125,16 +125,12 @@ def _cheapest(states: dict[Heights, Counted], count: int) -> dict[Heights, Count
 
 def _fits(heights: Heights, kind: Kind) -> int:
     """Return how many counters fit on a column one after the other."""
-    most, reads = heights[0], kind.reads
-    for column, bits in enumerate(reads):
-        if not bits:
-            continue
-        height = heights[column] if column < len(heights) else 0
-        if height < bits:
+    most, columns = heights[0], len(heights)
+    for column, bits, back in kind.takes:
+        if column >= columns or heights[column] < bits:
             return 0
-        back = column in kind.places
         if bits > back:
-            most = min(most, (height - back) // (bits - back))
+            most = min(most, (heights[column] - back) // (bits - back))
     return most
 
 
@@ -142,9 +138,8 @@ def applied(heights: Heights, kind: Kind) -> Heights:
     """Return the heights once a counter is on the lowest column."""
     size = max(len(heights), kind.places[-1] + 1)
     after = [*heights, *[0] * (size - len(heights))]
-    for column, bits in enumerate(kind.reads):
-        if bits:
-            after[column] -= bits
+    for column, bits, _ in kind.takes:
+        after[column] -= bits
     for column in kind.places:
         after[column] += 1
     return tuple(after)

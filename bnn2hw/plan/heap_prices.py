@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product, zip_longest
+from functools import cache
+from itertools import product
+from operator import add
 
 from .comparison_moves import comparison_moves
 from .heap_moves import Moves, compression_moves
@@ -139,7 +141,9 @@ class HeapPrices:
 
 def _added(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     """Return the heights of two heaps together."""
-    return tuple(first + second for first, second in zip_longest(one, other, fillvalue=0))
+    if len(one) < len(other):
+        one, other = other, one
+    return (*map(add, one, other), *one[len(other) :])
 
 
 def halves(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -148,6 +152,7 @@ def halves(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return (0, half), (half, size - half)
 
 
+@cache
 def turned_part(pattern: tuple[bool, ...], start: int, size: int) -> tuple[tuple[bool, ...], bool]:
     """Return the pattern of a part of the rows, and whether its first row is turned."""
     part = pattern[start : start + size]

@@ -53,6 +53,8 @@ _COMPARED = 1 << 17
 _SEARCHED = 256
 # Factors of the prices that are tried with each block size with effort 3.
 _EFFORT_FACTORS = (0.9, 1.0, 1.1, 1.25)
+# How much worse blocks may be so that smaller ones are tried all the same.
+_WORSE = 1.01
 # What a level too many counts, in parts of the LUTs.
 _DEEP = 1.05
 # Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
@@ -123,9 +125,10 @@ def rowtree_netlist(
     for size, price in device.blocks:
         factors = _EFFORT_FACTORS if effort > 2 else (1.0,)
         found = min((planned((size, price * factor), near, True) for factor in factors), key=cost)
-        if best is not None and cost(found) >= cost(best):
+        if best is None or cost(found) < cost(best):
+            best = found
+        elif cost(found) > _WORSE * cost(best):
             break
-        best = found
     assert best is not None
     return best
 

@@ -109,13 +109,18 @@ class Target:
     carries: Carries | None = None
     table: int = 1
     wrong: float = 0.0
-    left: float = 1.8
+    left: float = 2.0
     levels: float = 3.0
 
     @cached_property
     def reach(self) -> int:
         """Return how many columns the counters of one read."""
         return max(sum(bits > 0 for bits in trial.kind.reads) for trial in self.trials)
+
+    @cached_property
+    def chains(self) -> bool:
+        """Return whether there are parity chains."""
+        return any(isinstance(trial.kind, ParityChain) for trial in self.trials)
 
     def luts(self, kind: Kind | None) -> int:
         """Return the lookup tables that synthesis counts for a counter, or for a table."""
@@ -144,8 +149,8 @@ LUT6 = Target(
     lut_inputs=6,
     trials=(
         Trial(Counter((6,))),
-        Trial(Counter((5, 1)), most=2),
-        Trial(Counter((3, 2)), most=2),
+        Trial(Counter((5, 1)), most=4),
+        Trial(Counter((3, 2)), most=1),
         Trial(Counter((3,)), most=1),
     ),
     shared=((Counter((6,)), 0), (Counter((6,)), 1), (Counter((5,)), 0), (Counter((6,)), 2)),
@@ -153,16 +158,19 @@ LUT6 = Target(
     blocks=((8, 1.0), (6, 1.3), (4, 1.0)),
     bit=0.55,
     wrong=0.75,
+    left=2.0,
     levels=1.5,
 )
 LUT4 = Target(
     "lut4",
     lut_inputs=4,
-    trials=(Trial(ParityChain()), Trial(Counter((3,)))),
+    trials=(Trial(ParityChain()), Trial(Counter((3,))), Trial(Counter((2,)), most=1)),
     shared=((ParityChain(), 0), (Counter((3,)), 0)),
     prices=_LUT4_PRICES,
     blocks=_LUT4_BLOCKS,
     bit=1.0,
+    wrong=1.5,
+    left=3.0,
 )
 # A table and a carry a bit. Carries alone are cells whose tables synthesis does not count.
 ICE40 = Target(
@@ -182,8 +190,8 @@ ECP5 = Target(
     trials=(
         Trial(ParityChain()),
         Trial(Counter((3,))),
-        *(Trial(kind, most=1) for kind in _adders(3, range(4, 9, 2))),
-        *(Trial(kind, most=1) for kind in _adders(2, range(5, 10, 2))),
+        *(Trial(kind, most=2) for kind in _adders(3, range(4, 9, 2))),
+        *(Trial(kind, most=2) for kind in _adders(2, range(5, 10, 2))),
     ),
     shared=((ParityChain(), 0), (Counter((3,)), 0)),
     prices=_LUT4_PRICES,
