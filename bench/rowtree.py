@@ -1,10 +1,10 @@
 """Row-class trees: planned LUTs, depth, CPU seconds of plan and proof, memory, beside MST's.
 
 Each layer is planned in a process of its own, for lookup tables of six inputs; the planned LUTs
-are those of the netlist before synthesis. With --yosys a second table follows: some layers on
-each target, planned and as Yosys maps them.
+are those of the netlist before synthesis. With --rows a table follows of how many rows use the
+LUTs of some layers; with --yosys one of some layers on each target, planned and as Yosys maps them.
 
-    python bench/rowtree.py [--yosys] [--write]    --write puts tables into docs/rowtree.md
+    python bench/rowtree.py [--rows] [--yosys] [--write]    --write puts tables into docs/rowtree.md
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -53,6 +54,10 @@ MST = ROOT / "examples" / "networks" / "mst.npz"
 MARKER = "<!-- table: python bench/rowtree.py -->"
 MEASURED = ("digits conv3", "random 64x256", "CNV conv1")
 MEASURED_MARKER = "<!-- table: python bench/rowtree.py --yosys -->"
+
+
+SHARED = ("random 64x256", "random 64x576")
+SHARED_MARKER = "<!-- table: python bench/rowtree.py --rows -->"
 
 
 def layer_of(case: str) -> tuple[LinearLayer, Tensor] | None:
@@ -113,7 +118,34 @@ def measure_target(case: str, target: str) -> None:
     cells = count_cells(
         statistics["design"]["num_cells_by_type"], {"lut4": 4, "lut6": 6}.get(target, 0)
     )
-    print(json.dumps([netlist.luts, cells.luts, cells.carries]))
+    area = round(cells.nand2 or 0) if target == "asic" else cells.luts
+    print(json.dumps([netlist.luts, area, cells.carries]))
+
+
+def shared() -> str:
+    """Return the table of LUTs by the outputs that use them, and of the bits they take away."""
+    rows = []
+    for case in SHARED:
+        found = layer_of(case)
+        assert found is not None
+        netlist = rowtree_netlist(*found)
+        users = [set[int]() for _ in netlist.levels]
+        for output in netlist.outputs:
+            for literal in netlist.literals(output):
+                users[literal >> 1].add(output.channel)
+        luts, taken = Counter[int](), Counter[int]()
+        for cell in reversed(netlist.cells):
+            own = set().union(*users[cell.first : cell.first + cell.outputs])
+            for literal in cell.literals:
+                users[literal >> 1] |= own
+            luts[len(own)] += cell.outputs
+            taken[len(own)] += len(cell.literals) - cell.outputs
+        rows += [
+            [case, str(count), number(taken[count]), number(luts[count]),
+             f"{luts[count] / taken[count]:.2f}"]
+            for count in sorted(luts, reverse=True)
+        ]  # fmt: skip
+    return Table(["layer", "rows", "bits taken away", "LUTs", "a bit"], rows).markdown()
 
 
 def measured() -> str:
@@ -152,6 +184,8 @@ def main() -> None:
         "proof CPU s", "peak MiB",
     ]  # fmt: skip
     show(MARKER, Table(headers, rows, left=(0, 1)).markdown())
+    if "--rows" in sys.argv:
+        show(SHARED_MARKER, shared())
     if "--yosys" in sys.argv:
         show(MEASURED_MARKER, measured())
 

@@ -110,8 +110,9 @@ def generate(
         MHz that a ``rowtree`` is cut for, on a target of :data:`.plan.netlist_cut.DELAYS`; instead
         of ``pipeline``.
     target
-        What the layers are for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``. A ``rowtree`` is made for
-        it (lut6 if None), and ``auto`` weighs one where it is told; else adder graphs alone.
+        What the layers are for: ``lut6``, ``lut4``, ``ice40``, ``ecp5``, ``asic``. A ``rowtree``
+        is made for it (lut6 if None), and ``auto`` weighs one where it is told; else adder graphs
+        alone.
     effort
         How long a ``rowtree`` is searched for: 1, 2 or 3 (:func:`.plan.rowtree.rowtree_netlist`);
         2 if None.
@@ -131,7 +132,7 @@ def generate(
     """
     if pipeline is not None and pipeline < 1:
         raise UsageError(f"pipeline {pipeline} is not a number of levels", remedy="give 1 or more")
-    check_options(plan, max_depth, target=target, effort=effort)
+    check_options(plan, max_depth, target=target, effort=effort, complement=complement)
     if clock is not None:
         pipeline = _clocked(plan, pipeline, target, clock)
     names = check_layers(network, layers)

@@ -46,7 +46,7 @@ def generate(
         str | None,
         typer.Option(
             metavar="T",
-            help="What layers are for: lut6, lut4, ice40, ecp5; auto then weighs rowtree.",
+            help="What layers are for: lut6, lut4, ice40, ecp5, asic; auto then weighs rowtree.",
         ),
     ] = None,
     effort: Annotated[
@@ -198,7 +198,8 @@ def _show_candidates(build: api.Build, target: str, json: Path | None) -> None:
         for item in build.layers
         for one in item.candidates
     ]  # fmt: skip
-    headers = ["layer", "candidate", "depth at most", f"LUTs of {target}, estimated", "levels"]
+    unit = "NAND2" if target == "asic" else "LUTs"
+    headers = ["layer", "candidate", "depth at most", f"{unit} of {target}, estimated", "levels"]
     if rows:
         show(Table(headers, rows, left=(0, 1)), json_to=json)
 

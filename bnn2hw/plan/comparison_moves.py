@@ -78,7 +78,7 @@ def comparison_moves(
         for (columns, waiting), moves in states.items():
             bits = sum(columns)
             if not waiting and (bits <= target.lut_inputs or column >= top):
-                cost = moves.cost + 1 + _joins(bits, target.lut_inputs)
+                cost = moves.cost + target.table * (1 + _joins(bits, target.lut_inputs))
                 if best is None or cost < best.cost:
                     best = Moves(cost, moves.columns)
             elif column < top:

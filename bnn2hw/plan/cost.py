@@ -44,15 +44,18 @@ class _Rates(NamedTuple):
 
 # Least-squares fits to what Yosys maps of plans direct, mst, bounded mst, subbit and classes, for
 # layers of digits and examples/networks/mst.npz, CNV conv1, TFC fc0 and random 64x256: within 6 %,
-# and of layers of 9 integers within 15 %.
+# and of layers of 9 integers within 15 %. Gates of an ASIC, of fewer layers: within 11 %, and of
+# direct plans 19 %.
 _RATES = {
     "lut6": _Rates(1.11, 0.75, 1.54, 1.05, 0.23),
     "lut4": _Rates(2.15, 1.17, 2.02, 1.66, 0.22),
     "ice40": _Rates(2.14, 1.13, 1.84, 1.3, 0.4),
     "ecp5": _Rates(2.15, 1.14, 1.85, 1.61, 1.31),
+    "asic": _Rates(8.3, 3.8, 6.75, 5.4, 2.2),
 }
-# Cells on the longest path of an adder graph for each level of full adders, measured on the same.
-_CELLS_DEEP = {"lut6": 0.55, "lut4": 0.85, "ice40": 1.1, "ecp5": 1.05}
+# Cells on the longest path of an adder graph for each level of full adders, measured on the same;
+# those of an ASIC are full adders.
+_CELLS_DEEP = {"lut6": 0.55, "lut4": 0.85, "ice40": 1.1, "ecp5": 1.05, "asic": 1.0}
 # Registers for each full adder of every kind, by the adder levels between them.
 _REGISTERS = _Rates(1.3, 0.55, 2.5, 1.0, 0.0)
 # Tables of four inputs for one of six, where a netlist is made of those.
@@ -88,7 +91,7 @@ class PlanCost:
     tree_depth_bound
         A lower bound for the depth of any minimum spanning tree; None without a tree.
     luts
-        Estimated lookup tables of the target, thresholds included.
+        Estimated lookup tables of the target (NAND2 equivalents of asic), thresholds included.
     logic_levels
         Estimated critical path with ripple-carry additions and compressor trees, and the
         comparison: in cells where a target is given, else in full adders.

@@ -100,12 +100,12 @@ def counted(target: Target, heights: Heights) -> tuple[Counted, ...]:
                 spent, kinds = spent + cost, (*kinds, kind)
                 if count >= least and (columns not in found or found[columns][0] > spent):
                     found[columns] = spent, columns, kinds
-        states = _cheapest(found, _WIDE)
-    return tuple(_cheapest(states, _OPTIONS).values())
+        states = _cheapest(found, _WIDE, target.table)
+    return tuple(_cheapest(states, _OPTIONS, target.table).values())
 
 
-def _cheapest(states: dict[Heights, Counted], count: int) -> dict[Heights, Counted]:
-    """Return the states of least cost with what their bits will cost; ties by the heights.
+def _cheapest(states: dict[Heights, Counted], count: int, bit: int) -> dict[Heights, Counted]:
+    """Return the states of least cost with what each bit will cost; ties by the heights.
 
     A few stay for each height of the column, as it may have to be a low one.
     """
@@ -113,7 +113,7 @@ def _cheapest(states: dict[Heights, Counted], count: int) -> dict[Heights, Count
         return states
     ranked = sorted(
         states.values(),
-        key=lambda one: (one[0] + sum(one[1]) + _LOWEST_COLUMN * one[1][0], one[1]),
+        key=lambda one: (one[0] + bit * (sum(one[1]) + _LOWEST_COLUMN * one[1][0]), one[1]),
     )
     kept, heights = {}, defaultdict[int, int](int)
     for place, one in enumerate(ranked):

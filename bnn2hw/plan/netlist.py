@@ -173,12 +173,13 @@ class Netlist:
 
     @property
     def luts(self) -> int:
-        """Return the LUTs that synthesis counts: those of the cells, and inverters.
+        """Return the LUTs (or gates) that synthesis counts: those of the cells, and inverters.
 
         A table reads inverted bits as they are, an adder does not. A bit that adders read
         inverted takes an inverter, unless what writes it can write the inverse instead.
         """
-        return sum(self.target.luts(cell.kind) for cell in self.cells) + self._inverters()
+        total = sum(self.target.luts(cell.kind) for cell in self.cells) + self._inverters()
+        return -(-total // self.target.unit)
 
     def _inverters(self) -> int:
         """Return the bits that need an inverter: a table, or some sums, may write the inverse."""

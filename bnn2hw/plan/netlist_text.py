@@ -5,7 +5,7 @@
     netlist inputs 288 target lut6
     n288 = count 6 0 0: x3 ~x7 x12 x20 ~x21 x40
     n291 = lut 8e @4: n288 ~n289 x5
-    bit 0 = ~n300: x1 n290 | ~n289 >= 2; 4 5 | 6; 7
+    bit 0 = ~n300: x1 n290 | ~n289 >= 2; 4 5 | 6 |; 7
     sum 1 = x1 n290 | ~n289
 
 A cell that comes later than it could, for the cuts of a pipeline, states its level behind ``@``. A
@@ -13,8 +13,8 @@ counter states the bits that it reads of each column, its constant and drop, and
 ``~`` before the inverted literals; it writes as many bits as it has outputs, numbered on from its
 name. ``count 3.2 0 0`` is one of a table a bit, ``add 3.2.2 0 0`` an adder, ``parity 0`` a parity
 chain with its drop. A table is hexadecimal. A comparison names its last cell's bit, the heap
-(columns between bars), the level, and the cells that end each column, by number, and those that
-join deciding bits.
+(columns between bars), the level, the cells of each column by number, a bar behind each column,
+and those that join deciding bits.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def dump_netlist(netlist: Netlist) -> str:
         if isinstance(output, SumOutput):
             lines.append(f"sum {output.channel} = {heap(output.heap)}")
             continue
-        steps = " | ".join(" ".join(map(str, numbers)) for numbers in output.steps)
+        steps = " ".join(" ".join([*map(str, numbers), "|"]) for numbers in output.steps)
         last = netlist.cells[output.last].first
         lines.append(
             f"bit {output.channel} = {'~' if output.inverted else ''}n{last}: {heap(output.heap)}"
@@ -171,6 +171,9 @@ def _read_output(netlist: Netlist, line: str) -> BitOutput | SumOutput:
     if match is None:
         raise PlanError(f"is neither a cell nor an output: {line[:40]!r}")
     channel, inverted, last, heap, level, steps, joins = match.groups()
+    *columns, rest = steps.split("|")
+    if rest.strip():
+        raise PlanError(f"has cells of a column that does not end in a bar: {rest.strip()[:40]!r}")
     cell = netlist.writer[int(last)] if int(last) < len(netlist.writer) else -1
     if cell < 0 or netlist.cells[cell].kind is not None:
         raise PlanError(f"reads n{last}, which no table writes")
@@ -178,7 +181,7 @@ def _read_output(netlist: Netlist, line: str) -> BitOutput | SumOutput:
         channel=int(channel),
         heap=_heap(netlist, heap),
         level=int(level),
-        steps=tuple(_cells(netlist, part) for part in steps.split("|")) if steps.strip() else (),
+        steps=tuple(_cells(netlist, column) for column in columns),
         joins=_cells(netlist, joins),
         last=cell,
         inverted=bool(inverted),

@@ -27,8 +27,9 @@ def check_options(
     layer: str | None = None,
     target: str | None = None,
     effort: int | None = None,
+    complement: bool = True,
 ) -> None:
-    """Check that a planner of this name exists and takes this bound, the target and the effort.
+    """Check that a planner of this name exists and takes these options.
 
     Raises
     ------
@@ -53,11 +54,13 @@ def check_options(
             layer=layer,
             remedy=f"choose one of {', '.join(map(str, EFFORTS))}",
         )
-    if effort is not None and method != "rowtree" and (method != "auto" or target is None):
+    weighed = method == "auto" and target is not None and complement
+    if effort is not None and method != "rowtree" and not weighed:
         raise UsageError(
             f"plan {method} takes no effort"
             if method != "auto"
-            else "without a target plan auto weighs no rowtree, which alone takes an effort",
+            else "plan auto weighs rowtree, which alone takes an effort, with a target and "
+            "complements",
             layer=layer,
             remedy="leave the effort out, or choose the plan rowtree and a target",
         )
@@ -120,7 +123,7 @@ def plan_layer(
     PlanError
         If the layer cannot be planned.
     """
-    check_options(method, max_depth, layer.name, target, effort)
+    check_options(method, max_depth, layer.name, target, effort, complement)
     layer.output(source)
     if method in _GRAPHS:
         return make_plan(layer, source, method, _GRAPHS[method](layer, source, complement))

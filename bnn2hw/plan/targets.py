@@ -1,8 +1,8 @@
 """What devices have to count with, and what it takes there.
 
 What a counter computes is the same everywhere. A target names those that a planner may use, in the
-order in which they are tried on a column, and what each takes: in lookup tables (of an ASIC in
-equivalents of a NAND gate of two inputs).
+order in which they are tried on a column, and what each takes: in lookup tables, of an ASIC in
+equivalents of a NAND gate of two inputs (its tables are gates).
 """
 
 from __future__ import annotations
@@ -88,8 +88,10 @@ class Target:
         What a bit of a heap costs on average, to rank what is left of heaps in a search.
     carries
         Chains of carries, where there are some.
-    table
-        What a table takes.
+    table, pair
+        What a table takes, and one of two inputs.
+    unit
+        All costs and prices are in parts of a table (of an ASIC, of a gate): so many a whole one.
     wrong
         What the wrong sign of a column costs that is counted in another class; nothing where
         columns stay in their classes.
@@ -108,6 +110,8 @@ class Target:
     bit: float
     carries: Carries | None = None
     table: int = 1
+    pair: int = 1
+    unit: int = 1
     wrong: float = 0.0
     left: float = 2.0
     levels: float = 3.0
@@ -123,16 +127,18 @@ class Target:
         return any(isinstance(trial.kind, ParityChain) for trial in self.trials)
 
     def luts(self, kind: Kind | None) -> int:
-        """Return the lookup tables that synthesis counts for a counter, or for a table."""
+        """Return what synthesis counts for a counter, or for a table, in units."""
         if isinstance(kind, Adder):
             assert self.carries is not None
             return self.carries.luts_of(kind)
         if isinstance(kind, ParityChain):
             return 5 - kind.drop
-        return self.table * (1 if kind is None else kind.outputs)
+        if kind is None:
+            return self.table
+        return kind.outputs * (self.pair if kind.inputs < 3 else self.table)
 
     def cost(self, kind: Kind | None) -> int:
-        """Return what a counter takes in place and route: a last carry takes a table to get out."""
+        """Return what a counter takes in place and route, in units: a last carry takes a table."""
         passes = isinstance(kind, Adder) and not (self.carries and self.carries.ends)
         return self.luts(kind) + passes
 
@@ -199,4 +205,19 @@ ECP5 = Target(
     bit=1.0,
     carries=Carries(bits=2, luts=2, ends=True, alone=True, sums=False),
 )
-TARGETS = {target.name: target for target in (LUT6, LUT4, ICE40, ECP5)}
+# In eighths of a NAND gate: a full adder is 8.75 gates as Yosys maps it, a half adder 4.
+ASIC = Target(
+    "asic",
+    lut_inputs=3,
+    trials=(Trial(Counter((3,))), Trial(Counter((2,)), most=1)),
+    shared=((Counter((3,)), 0),),
+    prices=tuple((rows, 35 * price) for rows, price in _LUT4_PRICES),
+    blocks=_LUT4_BLOCKS,
+    bit=44.0,
+    table=35,
+    pair=16,
+    unit=8,
+    wrong=52.0,
+    left=122.0,
+)
+TARGETS = {target.name: target for target in (LUT6, LUT4, ICE40, ECP5, ASIC)}

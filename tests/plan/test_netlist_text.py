@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bnn2hw.errors import PlanError
 from bnn2hw.model import LinearLayer, Tensor, Threshold
-from bnn2hw.plan.netlist import Netlist
+from bnn2hw.plan.netlist import BitOutput, Netlist
 from bnn2hw.plan.rowtree import rowtree_netlist
 from bnn2hw.plan.targets import TARGETS
 from bnn2hw.plan.text import dump, load
@@ -64,3 +64,13 @@ def test_hostile_text_is_an_error_or_a_netlist(target: str, data: st.DataObject)
     change = data.draw(st.text(alphabet="0123456789xn~;|>= lutbis\n:", max_size=4))
     with suppress(PlanError):
         assert isinstance(load(text[:at] + change + text[at + 1 :]), Netlist)
+
+
+def test_a_column_that_ends_without_a_cell_is_kept() -> None:
+    netlist, heap = Netlist(3, TARGETS["asic"]), ((0, 2), (4,))
+    netlist.add(None, (0,), 2)
+    for steps in ((), ((),), ((), ()), ((0,), ())):
+        netlist.outputs = [BitOutput(0, heap, 2, steps, (), 0, inverted=False)]
+        assert load(dump(netlist)) == netlist
+    with pytest.raises(PlanError, match="does not end in a bar: '5'"):
+        load(dump(netlist).replace("; 0 | |;", "; 0 | 5;"))
