@@ -87,7 +87,7 @@ def comparison_moves(
                 for way in _ways(target, columns[:reach], waiting, constant >> column & 1):
                     cost = moves.cost + way.cost
                     if step and way.kinds and way.kinds[-1].drop:
-                        cost += step
+                        cost += step * target.table
                     ways.append((cost + rest + target.bit * way.bits, cost, way, tail, moves))
         ways.sort(key=lambda one: one[0])
         states = {}

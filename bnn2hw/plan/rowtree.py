@@ -105,8 +105,10 @@ def rowtree_netlist(
     """
     device = TARGETS[target]
 
-    def planned(block: _Block, near: _Near, search: bool, most: int | None = None) -> Netlist:
-        return _Planner(layer, source, device, block, near, search, effort > 2).build(most)
+    def planned(
+        block: _Block, near: _Near, search: bool, most: int | None = None, thorough: bool = False
+    ) -> Netlist:
+        return _Planner(layer, source, device, block, near, search, thorough).build(most)
 
     def cost(netlist: Netlist) -> float:
         return netlist.luts * _DEEP ** (max([*netlist.levels, most]) - most)
@@ -123,8 +125,10 @@ def rowtree_netlist(
         return planned(device.blocks[0], near, effort == 2 and layer.channels <= _SEARCHED)
     best: Netlist | None = None
     for size, price in device.blocks:
-        factors = _EFFORT_FACTORS if effort > 2 else (1.0,)
-        found = min((planned((size, price * factor), near, True) for factor in factors), key=cost)
+        found = planned((size, price), near, True)
+        for factor in _EFFORT_FACTORS if effort > 2 else ():
+            more = planned((size, price * factor), near, True, thorough=True)
+            found = min(found, more, key=cost)
         if best is None or cost(found) < cost(best):
             best = found
         elif cost(found) > _WORSE * cost(best):
