@@ -53,8 +53,9 @@ _COMPARED = 1 << 17
 _SEARCHED = 256
 # Factors of the prices that are tried with each block size with effort 3.
 _EFFORT_FACTORS = (0.9, 1.0, 1.1, 1.25)
-# How much worse blocks may be so that smaller ones are tried all the same.
-_WORSE = 1.01
+# Weights up to which all block sizes are tried, and how much worse one may be that does not end it
+# for more.
+_ALL_SIZES, _WORSE = 1 << 15, 1.01
 # What a level too many counts, in parts of the LUTs.
 _DEEP = 1.05
 # Rows that differ in a 16th or a fifth of their columns may be computed from one another, so many
@@ -120,7 +121,8 @@ def rowtree_netlist(
     near, *others = _near_choices(layer, source)
     if others:
         near = min(near, *others, key=lambda near: sampled(device.blocks[0], near))
-    whole = effort > 2 or (effort == 2 and layer.channels * layer.patch_size() <= _COMPARED)
+    weights = layer.channels * layer.patch_size()
+    whole = effort > 2 or (effort == 2 and weights <= _COMPARED)
     if not whole:
         return planned(device.blocks[0], near, effort == 2 and layer.channels <= _SEARCHED)
     best: Netlist | None = None
@@ -131,7 +133,7 @@ def rowtree_netlist(
             found = min(found, more, key=cost)
         if best is None or cost(found) < cost(best):
             best = found
-        elif cost(found) > _WORSE * cost(best):
+        elif weights > _ALL_SIZES and cost(found) > _WORSE * cost(best):
             break
     assert best is not None
     return best
