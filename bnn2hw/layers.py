@@ -165,7 +165,7 @@ def _clocked(plan: str, pipeline: int | None, target: str | None, clock: float) 
     if plan != "rowtree":
         raise UsageError(
             f"what a level of plan {plan} takes is not known in nanoseconds",
-            remedy="choose the plan rowtree, or give a pipeline",
+            remedy="choose the plan rowtree for ecp5 or ice40, or give a pipeline",
         )
     return clock_levels(target, clock)
 

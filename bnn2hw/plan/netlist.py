@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .counters import LUT_INPUTS, Adder, Counter, Kind
-from .targets import LUT6, Target
+from .targets import LUT6, Target, gate_cost
 
 __all__ = [
     "BitOutput",
@@ -178,8 +178,13 @@ class Netlist:
         A table reads inverted bits as they are, an adder does not. A bit that adders read
         inverted takes an inverter, unless what writes it can write the inverse instead.
         """
-        total = sum(self.target.luts(cell.kind) for cell in self.cells) + self._inverters()
+        total = sum(map(self._luts, self.cells)) + self._inverters()
         return -(-total // self.target.unit)
+
+    def _luts(self, cell: Cell) -> int:
+        if cell.kind is None and self.target.gates:
+            return gate_cost(cell.table, len(cell.literals))
+        return self.target.luts(cell.kind)
 
     def _inverters(self) -> int:
         """Return the bits that need an inverter: a table, or some sums, may write the inverse."""

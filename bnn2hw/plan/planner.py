@@ -59,10 +59,10 @@ def check_options(
         raise UsageError(
             f"plan {method} takes no effort"
             if method != "auto"
-            else "plan auto weighs rowtree, which alone takes an effort, with a target and "
-            "complements",
+            else "plan auto weighs no rowtree without a target or complements, and nothing else "
+            "takes an effort",
             layer=layer,
-            remedy="leave the effort out, or choose the plan rowtree and a target",
+            remedy="leave the effort out, or choose the plan rowtree",
         )
     if max_depth is not None and max_depth < 1:
         raise UsageError(

@@ -49,12 +49,11 @@ class _Comparison:
     def build(self, meanwhile: int) -> BitOutput:
         """Add the cells of one level after the other, and then the last ones."""
         for now in count(1):
-            waits = self._lowest
             self._end(now)
             if self._few() or self._lowest == self._top:
                 break
             for column in range(self._lowest, self._top):
-                self._count(column, now, now >= meanwhile and column > waits)
+                self._count(column, now, now >= meanwhile)
         while self._steps and not self._steps[-1] and len(self._steps) > self._lowest:
             self._steps.pop()
         self._skip(len(self._steps))
@@ -72,17 +71,13 @@ class _Comparison:
             self._lowest += 1
 
     def _end(self, now: int) -> None:
-        """End the lowest columns whose bits are there and fit one counter.
-
-        They wait for the next column where that fits too and is not there yet: the carry comes no
-        later then.
-        """
+        """End the lowest columns whose bits are there and fit one counter."""
         self._skip(self._top)
         base = column = self._lowest
         bits = 0
         while column < self._top and 0 < len(self._held[column]) <= self._room - bits:
             if len(self._ready(column, now)) < len(self._held[column]):
-                return
+                break
             bits += len(self._held[column])
             column += 1
         if column == base:

@@ -96,8 +96,8 @@ def rowtree_netlist(
     effort
         1: blocks are of one size, and prices are not searched for. 2: prices are for layers of up
         to 256 channels, and those of up to 2**17 weights are planned with smaller and smaller
-        blocks, as long as that gains. 3: both for all layers, with more trials, which takes some
-        ten times as long.
+        blocks, as long as that takes little more. 3: both for all layers, with more trials, which
+        takes some ten times as long.
 
     Raises
     ------

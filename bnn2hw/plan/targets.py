@@ -12,7 +12,7 @@ from functools import cached_property
 
 from .counters import Adder, Counter, Kind, ParityChain
 
-__all__ = ["LUT6", "TARGETS", "Carries", "Target", "Trial"]
+__all__ = ["LUT6", "TARGETS", "Carries", "Target", "Trial", "gate_cost"]
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,10 @@ class Target:
         What a bit of a heap costs on average, to rank what is left of heaps in a search.
     carries
         Chains of carries, where there are some.
-    table, pair
-        What a table takes, and one of two inputs.
+    table
+        What a table takes; with ``gates``, one that is not known.
+    gates
+        Whether tables become gates, whose costs depend on the function (see :func:`gate_cost`).
     unit
         All costs and prices are in parts of a table (of an ASIC, of a gate): so many a whole one.
     wrong
@@ -110,11 +112,14 @@ class Target:
     bit: float
     carries: Carries | None = None
     table: int = 1
-    pair: int = 1
+    gates: bool = False
     unit: int = 1
     wrong: float = 0.0
     left: float = 2.0
     levels: float = 3.0
+
+    def __post_init__(self) -> None:
+        assert self.unit == 1 or self.carries is None, "carries are counted in whole tables"
 
     @cached_property
     def reach(self) -> int:
@@ -135,12 +140,33 @@ class Target:
             return 5 - kind.drop
         if kind is None:
             return self.table
-        return kind.outputs * (self.pair if kind.inputs < 3 else self.table)
+        if self.gates and isinstance(kind, Counter):
+            return sum(gate_cost(table, kind.inputs) for table in kind.tables)
+        return self.table * kind.outputs
 
     def cost(self, kind: Kind | None) -> int:
         """Return what a counter takes in place and route, in units: a last carry takes a table."""
         passes = isinstance(kind, Adder) and not (self.carries and self.carries.ends)
         return self.luts(kind) + passes
+
+
+# Parities of no input to three, as truth tables.
+_PARITY = (0, 0b10, 0b0110, 0b10010110)
+
+
+def gate_cost(table: int, inputs: int) -> int:
+    """Return what a function of up to three inputs takes in gates, in eighths of a NAND gate.
+
+    Yosys maps a full adder to 8.75 gates and a half adder to 4. Inverted inputs cost nothing.
+    """
+    rows, ones = 1 << inputs, table.bit_count()
+    if table in (_PARITY[inputs], _PARITY[inputs] ^ (1 << rows) - 1):
+        return 20 * max(inputs - 1, 0)
+    if inputs < 3:
+        return 12 * (inputs - 1)
+    if ones in (1, rows - 1):
+        return 20
+    return 30 if ones == rows // 2 else 28
 
 
 def _adders(low: int, widths: range) -> tuple[Adder, ...]:
@@ -205,7 +231,7 @@ ECP5 = Target(
     bit=1.0,
     carries=Carries(bits=2, luts=2, ends=True, alone=True, sums=False),
 )
-# In eighths of a NAND gate: a full adder is 8.75 gates as Yosys maps it, a half adder 4.
+# In eighths of a NAND gate.
 ASIC = Target(
     "asic",
     lut_inputs=3,
@@ -215,7 +241,7 @@ ASIC = Target(
     blocks=_LUT4_BLOCKS,
     bit=44.0,
     table=35,
-    pair=16,
+    gates=True,
     unit=8,
     wrong=52.0,
     left=122.0,

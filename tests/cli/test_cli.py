@@ -160,7 +160,7 @@ def test_doctor_lists_the_tools(run: Run) -> None:
         (["generate", "--layer", "conv1", "--plan", "direct", "--max-depth", "2"], 2, "depth"),
         (["generate", "--layer", "conv1", "--plan", "rowtree", "--effort", "4"], 2, "effort 4"),
         (["generate", "--layer", "conv1", "--plan", "mst", "--effort", "1"], 2, "no effort"),
-        (["generate", "--layer", "conv1", "--effort", "1"], 2, "plan auto weighs rowtree"),
+        (["generate", "--layer", "conv1", "--effort", "1"], 2, "plan auto weighs no rowtree"),
         (
             [
                 "generate",
@@ -173,7 +173,7 @@ def test_doctor_lists_the_tools(run: Run) -> None:
                 "1",
             ],
             2,
-            "with a target and complements",
+            "without a target or complements",
         ),
         (["generate", "--network", "--plan", "rowtree", "--effort", "1"], 2, "to --layer"),
         (["inspect", "x" * 300 + ".npz"], 1, "File name too long"),
