@@ -45,6 +45,7 @@ ROWTREES = [
     ("bits_groups", "ice40", 2),
     ("bits_sums", "ecp5", None),
     ("signed_integers", "lut4", 3),
+    ("bits_zero_padding", "asic", 2),
 ]
 
 
