@@ -87,7 +87,7 @@ def test_generate_shows_what_auto_weighed(run: Run) -> None:
     layer = json.loads(Path("found.json").read_text())["layers"][0]
     weighed = {one["method"] for one in layer["candidates"]}
     assert weighed == {"direct", "subbit", "classes", "rowtree", "mst"}
-    most = 1.03 * min(one["luts"] for one in layer["candidates"])
+    most = 1.08 * min(one["luts"] for one in layer["candidates"])
     assert layer["plan"] in {one["method"] for one in layer["candidates"] if one["luts"] <= most}
 
 
