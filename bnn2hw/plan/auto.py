@@ -99,8 +99,13 @@ def best(found: Sequence[Candidate], target: str | None = None) -> Candidate:
 
 
 def _expected(candidate: Candidate) -> float:
-    """Return estimated LUTs: mapping gains a little on adder graphs, nothing on a netlist."""
-    return candidate.cost.luts * (_NETLIST if isinstance(candidate.plan.graph, Netlist) else 1.0)
+    """Return estimated LUTs: mapping gains on adder graphs, not on a netlist of tables.
+
+    Of an ASIC both are gates.
+    """
+    graph = candidate.plan.graph
+    tables = isinstance(graph, Netlist) and not graph.target.gates
+    return candidate.cost.luts * (_NETLIST if tables else 1.0)
 
 
 def choose(
